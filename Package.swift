@@ -1,0 +1,51 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings every Swift target shares: the compiler is the style guide.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "sidecar",
+    products: [
+        .executable(name: "sidecar", targets: ["sidecar"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    ],
+    targets: [
+        // C: module maps and the few inline shims that Swift cannot import.
+        .target(name: "CLinux"),
+        .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(name: "CNetfilter", linkerSettings: [.linkedLibrary("nftnl"), .linkedLibrary("mnl")]),
+
+        // Swift: values, the data plane, the capture rules, the command line.
+        .target(name: "Addressing", swiftSettings: strict),
+        .target(
+            name: "Proxy",
+            dependencies: [
+                "Addressing", "CLinux", "COpenSSL",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter"], swiftSettings: strict),
+        .executableTarget(
+            name: "sidecar",
+            dependencies: [
+                "Addressing", "Proxy", "NetSetup",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
+        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Addressing"], swiftSettings: strict),
+        .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
+    ]
+)
