@@ -1,1 +1,105 @@
+// Linux calls that Swift cannot import by itself: variadics, packed structures, transparent unions.
+//
+// Every function answers a non-negative result, or the negated errno: one value to look at, nothing global.
 #pragma once
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+// MARK: descriptors
+
+static inline ssize_t linux_receive(int descriptor, void *buffer, size_t count) {
+    ssize_t result = recv(descriptor, buffer, count, 0);
+    return result < 0 ? -errno : result;
+}
+
+static inline ssize_t linux_peek(int descriptor, void *buffer, size_t count) {
+    ssize_t result = recv(descriptor, buffer, count, MSG_PEEK);
+    return result < 0 ? -errno : result;
+}
+
+static inline ssize_t linux_send(int descriptor, const void *buffer, size_t count) {
+    ssize_t result = send(descriptor, buffer, count, MSG_NOSIGNAL);
+    return result < 0 ? -errno : result;
+}
+
+static inline int linux_duplicate(int descriptor) {
+    int copy = dup(descriptor);
+    return copy < 0 ? -errno : copy;
+}
+
+// MARK: epoll and its kin
+
+int linux_epoll_create(void);
+int linux_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t token);
+int linux_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t token);
+int linux_epoll_remove(int epoll, int descriptor);
+
+/// `struct epoll_event` without its union.
+struct linux_event {
+    uint32_t events;
+    uint64_t token;
+};
+#define LINUX_EVENTS_PER_WAIT 256
+
+/// Fills at most LINUX_EVENTS_PER_WAIT events.
+int linux_epoll_wait(int epoll, struct linux_event *events, int timeout_milliseconds);
+
+int linux_eventfd(void);
+int linux_eventfd_signal(int descriptor);
+int linux_eventfd_clear(int descriptor);
+
+/// Blocks the given signals for this thread and its children; answers a descriptor that reports them.
+int linux_signalfd(const int *signals, int count);
+/// The number of the next pending signal, or -EAGAIN.
+int linux_signalfd_next(int descriptor);
+void linux_ignore_sigpipe(void);
+/// Names the calling thread, as `ps -L` shows it; at most 15 bytes.
+void linux_name_thread(const char *name);
+
+/// Microseconds of CLOCK_MONOTONIC.
+int64_t linux_monotonic_microseconds(void);
+/// Microseconds since the epoch.
+int64_t linux_wall_microseconds(void);
+
+// MARK: sockets; addresses travel as 4 or 16 bytes in network order
+
+int linux_tcp_socket(int is_ipv6);
+int linux_bind(int descriptor, int is_ipv6, const uint8_t *address, uint16_t port);
+int linux_listen(int descriptor, int backlog);
+int linux_connect(int descriptor, int is_ipv6, const uint8_t *address, uint16_t port);
+/// Accepts a non-blocking, close-on-exec connection; fills in the peer. The address has room for 16 bytes.
+int linux_accept(int descriptor, int *is_ipv6, uint8_t *address, uint16_t *port);
+int linux_local_name(int descriptor, int *is_ipv6, uint8_t *address, uint16_t *port);
+/// SO_ERROR: 0, or the positive errno of a finished connect.
+int linux_socket_error(int descriptor);
+int linux_shutdown_write(int descriptor);
+int linux_no_delay(int descriptor);
+int linux_keep_alive(int descriptor, int idle_seconds);
+int linux_reuse_address(int descriptor);
+int linux_only_ipv6(int descriptor, int is_on);
+int linux_transparent(int descriptor, int is_ipv6);
+int linux_bind_address_no_port(int descriptor);
+int linux_mark(int descriptor, uint32_t mark);
+/// The next close() sends RST and drops what is unsent.
+int linux_reset_on_close(int descriptor);
+
+// MARK: privileges
+
+/// 1 when the effective set of this process holds the capability.
+int linux_has_capability(int capability);
+/// Makes the effective and permitted sets exactly the given ones (a bit per capability number).
+int linux_set_capabilities(uint64_t capabilities);
+/// Permitted set of this process, a bit per capability number.
+int64_t linux_permitted_capabilities(void);
+int linux_keep_capabilities(void);
+int linux_no_new_privileges(void);
+int linux_become(uint32_t user, uint32_t group);
+
+#define LINUX_CAP_NET_ADMIN 12
+#define LINUX_CAP_NET_RAW 13
