@@ -73,8 +73,8 @@ final class Reactor {
     }
 
     /// Takes the handler off its slot; call it before the descriptor is closed.
-    func deregister(_ handler: EventHandler, _ descriptor: CInt) {
-        poller.remove(descriptor)
+    func deregister(_ handler: EventHandler, _ descriptor: CInt, isPolled: Bool = true) {
+        if isPolled { poller.remove(descriptor) }
         let slot = Int(handler.token & 0xffff_ffff)
         seats[slot].handler = nil
         seats[slot].generation &+= 1
@@ -88,6 +88,13 @@ final class Reactor {
     func rebind(_ handler: EventHandler, from old: CInt, to new: CInt, _ interest: Readiness) throws(SystemError) {
         poller.remove(old)
         try poller.add(new, interest, token: handler.token)
+    }
+
+    /// Stops polling a descriptor; its handler keeps the slot.
+    func mute(_ descriptor: CInt) { poller.remove(descriptor) }
+
+    func unmute(_ handler: EventHandler, _ descriptor: CInt, _ interest: Readiness) throws(SystemError) {
+        try poller.add(descriptor, interest, token: handler.token)
     }
 
     var registeredHandlers: [EventHandler] { seats.compactMap(\.handler) }

@@ -82,11 +82,11 @@ enum Socket {
     }
 
     /// The socket's own address: under TPROXY, where the connection was meant to go.
-    static func localName(of socket: borrowing Descriptor) throws(SystemError) -> Endpoint {
+    static func localName(of raw: CInt) throws(SystemError) -> Endpoint {
         var isIPv6: CInt = 0
         var port: UInt16 = 0
         var bytes = [UInt8](repeating: 0, count: 16)
-        try SystemError.check("getsockname", unsafe linux_local_name(socket.raw, &isIPv6, &bytes, &port))
+        try SystemError.check("getsockname", unsafe linux_local_name(raw, &isIPv6, &bytes, &port))
         return endpoint(bytes, isIPv6, port)
     }
 

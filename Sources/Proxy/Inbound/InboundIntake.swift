@@ -1,0 +1,94 @@
+import Addressing
+
+/// An accepted inbound connection: mTLS from a peer, on the explicit port or captured on its way to the application.
+final class InboundIntake: Intake {
+    /// Where the peer meant to go; nil on the explicit port.
+    private let original: Endpoint?
+    private var isPlaintext = false
+
+    init(_ worker: Worker, _ channel: Channel, original: Endpoint?) {
+        self.original = original
+        super.init(worker, channel, "inbound")
+    }
+
+    func begin() {
+        channel.user = self
+        if let original, worker.isOwnPort(original.port) { return channel.abort() }
+        if original == nil { return handshake() }
+        // The handshake must find its first byte still in the socket, so this one only looks.
+        channel.setDeadline(after: worker.timeouts.handshake)
+        isPeeking = true
+    }
+
+    private var isPeeking = false
+
+    override func channelReadable(_ channel: Channel) {
+        guard isPeeking else { return super.channelReadable(channel) }
+        switch channel.peekFirstByte() {
+        case .byte(ProtocolSniffer.tlsHandshake):
+            isPeeking = false
+            handshake()
+        case .byte:
+            isPeeking = false
+            acceptPlaintext()
+        case .wouldBlock: break
+        case .end: channel.close()
+        case .failed: channel.abort()
+        }
+    }
+
+    override func channelDeadline(_ channel: Channel) {
+        isPeeking ? channel.abort() : super.channelDeadline(channel)
+    }
+
+    private func handshake() {
+        guard let context = worker.serverContext else { return channel.abort() }
+        channel.startTLS(context, timeout: worker.timeouts.handshake)
+    }
+
+    override func channelOpened(_ channel: Channel) {
+        worker.counters.serverHandshakes += 1
+        if channel.isResumed { worker.counters.serverHandshakesResumed += 1 }
+        let identity = channel.peerIdentity
+        record.peerIdentity = identity?.logName ?? []
+        if original == nil { return serveHTTP([]) }
+        awaitFirstBytes()
+    }
+
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) {
+        worker.counters.serverHandshakeFailures += 1
+        worker.explainHandshake(error, channel.remote)
+        channel.close()
+    }
+
+    private func acceptPlaintext() {
+        guard worker.configuration.inbound.plaintext == .allow else {
+            worker.counters.plaintextRefused += 1
+            worker.explainPlaintext(from: channel.remote, to: original)
+            return channel.abort()
+        }
+        worker.counters.plaintextAllowed += 1
+        isPlaintext = true
+        awaitFirstBytes()
+        channel.readLater()
+    }
+
+    // MARK: what it turned out to be
+
+    override func serveHTTP(_ bytes: [UInt8]) {
+        let identity = channel.peerIdentity
+        let source = worker.configuration.inbound.preserveSourceIP ? channel.remote.address : nil
+        let routing = InboundRouting(
+            worker, peer: channel.remote, identity: identity, isTLS: !isPlaintext,
+            application: original.map { worker.upstreams.application($0, source: source) })
+        HTTP1Downstream(channel, routing, worker, record: record).start(early: bytes)
+    }
+
+    override func serveTLS(_ bytes: [UInt8]) { serveOpaque(bytes, referee: nil) }
+
+    override func serveOpaque(_ bytes: [UInt8], referee: Intake?) {
+        guard let original else { return channel.close() }
+        let source = worker.configuration.inbound.preserveSourceIP ? channel.remote.address : nil
+        relay(bytes, to: worker.upstreams.applicationTarget(original, source: source), referee: referee)
+    }
+}

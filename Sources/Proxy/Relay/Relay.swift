@@ -1,0 +1,133 @@
+/// Moves bytes between two connections, both ways, without looking at them.
+///
+/// Half-close is kept: the end of one direction is passed on and the other goes on. Each side is read only as fast
+/// as the other takes it.
+final class Relay: ChannelUser {
+    private let worker: Worker
+    private let client: Channel
+    private let server: Channel
+    private var upward = Pipe(highWater: Limits.queuedBytes)
+    private var downward = Pipe(highWater: Limits.queuedBytes)
+    /// Set while the client has been silent: its first bytes may tell another protocol after all.
+    private var referee: Intake?
+    private var record: ConnectionRecord
+    private var isOver = false
+
+    init(_ worker: Worker, client: Channel, server: Channel, referee: Intake? = nil, record: ConnectionRecord) {
+        self.worker = worker
+        self.client = client
+        self.server = server
+        self.referee = referee
+        self.record = record
+    }
+
+    /// Starts with bytes that the client has sent already.
+    func start(early bytes: [UInt8]) {
+        client.user = self
+        server.user = self
+        if !bytes.isEmpty { pass(bytes.span, from: client, to: server) }
+        guard !isOver else { return }
+        client.resumeReading()
+        client.readLater()
+        touch()
+    }
+
+    override func channelOpened(_ channel: Channel) {
+        record.upstream = server.remote
+        worker.counters.opened(channel)
+    }
+
+    override func channelReadable(_ channel: Channel) {
+        let target = channel === client ? server : client
+        var inbox = worker.takeInbox()
+        defer { worker.giveBack(inbox) }
+        switch channel.read(into: &inbox) {
+        case .bytes(let count):
+            let bytes = inbox.span.extracting(0..<count)
+            if let referee, channel === client, referee.reconsiders(bytes) {
+                isOver = true
+                self.referee = nil
+                server.abort()
+                referee.takeBack(client, bytes)
+                return
+            }
+            referee = nil
+            pass(bytes, from: channel, to: target)
+        case .wouldBlock: break
+        case .end:
+            ended(channel, target)
+        case .failed(let error): finish(error)
+        }
+    }
+
+    override func channelDrained(_ channel: Channel) {
+        touch()
+        // The pipe whose target has drained, so that its source may be read again.
+        if channel === server {
+            perform(upward.targetDrained(), source: client, target: server)
+        } else {
+            perform(downward.targetDrained(), source: server, target: client)
+        }
+        closeIfDone()
+    }
+
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) {
+        finish(error)
+    }
+
+    override func channelDeadline(_ channel: Channel) {
+        record.flags = "SI"
+        finish(nil)
+    }
+
+    private func pass(_ bytes: Span<UInt8>, from source: Channel, to target: Channel) {
+        touch()
+        if case .failed(let error) = target.write(bytes) { return finish(error) }
+        let action =
+            source === client
+            ? upward.moved(bytes.count, waiting: target.queuedBytes)
+            : downward.moved(bytes.count, waiting: target.queuedBytes)
+        perform(action, source: source, target: target)
+    }
+
+    private func ended(_ source: Channel, _ target: Channel) {
+        source.pauseReading()  // the end would be reported again and again
+        perform(source === client ? upward.sourceDidEnd() : downward.sourceDidEnd(), source: source, target: target)
+        closeIfDone()
+    }
+
+    private func perform(_ action: Pipe.Action, source: Channel, target: Channel) {
+        switch action {
+        case .nothing: break
+        case .pauseSource: source.pauseReading()
+        case .resumeSource: source.resumeReading()
+        case .shutTarget: target.shutWrite()
+        }
+    }
+
+    private func closeIfDone() {
+        guard !isOver, upward.sourceEnded, downward.sourceEnded, client.queuedBytes == 0, server.queuedBytes == 0
+        else { return }
+        isOver = true
+        client.close()
+        server.close()
+        report()
+    }
+
+    private func finish(_ error: ChannelError?) {
+        guard !isOver else { return }
+        isOver = true
+        if let error { record.note(error) }
+        client.abort()
+        server.abort()
+        report()
+    }
+
+    private func touch() { client.setDeadline(after: worker.timeouts.idle) }
+
+    private func report() {
+        record.bytesReceived = upward.bytes
+        record.bytesSent = downward.bytes
+        worker.log(record)
+    }
+}

@@ -1,0 +1,466 @@
+import Addressing
+import CLinux
+import Glibc
+
+/// One connection: a socket, perhaps a TLS session on it, and the bytes it could not send yet.
+///
+/// Writes go to the kernel at once; only what it refuses is kept, so a connection at rest holds no buffer.
+/// Reading can be paused, which is how a slow reader on one side slows the writer on the other.
+final class Channel: EventHandler {
+    enum Phase { case connecting, handshaking, open, closed }
+    enum ReadOutcome { case bytes(Int), wouldBlock, end, failed(ChannelError) }
+    enum WriteOutcome { case sent, queued, failed(ChannelError) }
+
+    /// Reads per readiness before other connections get their turn: at 16 KiB a record, a quarter of a megabyte.
+    static let readsPerTurn = 16
+
+    private let reactor: Reactor
+    private var socket: Descriptor?
+    private var tls: TLSSession?
+    private(set) var phase: Phase
+    var user: ChannelUser?
+
+    private var backlog: [UInt8] = []
+    private var backlogStart = 0
+    private var interest: Readiness
+    /// False after the kernel reported a hang-up that nobody wants to read yet: epoll would repeat it for ever.
+    private var isPolled = true
+    private(set) var isReading = true
+    private var blocksOnWrite = false
+    private var writeSideIsShut = false
+    private var afterDrain = AfterDrain.nothing
+
+    private enum AfterDrain { case nothing, shutWrite, close }
+
+    /// The other end: the peer that connected, or the address connected to.
+    private(set) var remote: Endpoint
+    private var target: ConnectTarget?
+    private var nextEndpoint = 0
+
+    // MARK: making one
+
+    /// Takes over an accepted connection.
+    init(accepted socket: consuming Descriptor, from remote: Endpoint, in reactor: Reactor) throws(SystemError) {
+        self.reactor = reactor
+        self.remote = remote
+        let raw = socket.raw
+        self.socket = socket
+        phase = .open
+        interest = .readable
+        super.init()
+        try reactor.register(self, raw, interest)
+    }
+
+    /// Starts to connect; `channelOpened` or `channelFailed` follows, never before this returns.
+    init(connectingTo target: ConnectTarget, in reactor: Reactor) throws(ChannelError) {
+        self.reactor = reactor
+        remote = target.endpoints.first ?? Endpoint(.anyV4, 0)
+        phase = .connecting
+        interest = .writable
+        super.init()
+        self.target = target
+        try dialNext()
+    }
+
+    // MARK: what the user asks
+
+    var isOpen: Bool { phase == .open }
+    var isTLS: Bool { tls != nil }
+    var queuedBytes: Int { backlog.count - backlogStart }
+    /// Decrypted or buffered bytes wait in memory, where epoll cannot see them.
+    var hasUnread: Bool { tls?.hasPending ?? false }
+    var negotiatedProtocol: ALPN? { tls?.negotiatedALPN ?? nil }
+    var isResumed: Bool { tls?.isResumed ?? false }
+    var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
+    var serverName: String? { tls?.serverName ?? nil }
+    var originalDestination: Endpoint? {
+        guard socket != nil else { return nil }
+        return try? socketName()
+    }
+
+    /// The first byte that waits on the socket, left in place; nil when none has come.
+    func peekFirstByte() -> PeekOutcome {
+        guard let raw = socket?.raw else { return .end }
+        var byte: UInt8 = 0
+        return switch unsafe linux_peek(raw, &byte, 1) {
+        case 1: .byte(byte)
+        case 0: .end
+        case -EAGAIN: .wouldBlock
+        case let failure: .failed(.broken(SystemError(call: "recv", number: CInt(-failure))))
+        }
+    }
+
+    enum PeekOutcome { case byte(UInt8), wouldBlock, end, failed(ChannelError) }
+
+    /// Makes an accepted connection the server side of TLS; `channelOpened` or `channelFailed` follows.
+    func startTLS(_ context: TLSContext, timeout: Int64) {
+        guard phase == .open, let raw = socket?.raw else { return }
+        do throws(TLSError) {
+            tls = try TLSSession(serverSide: context, descriptor: raw)
+        } catch {
+            fail(.handshake(error))
+            return
+        }
+        phase = .handshaking
+        reactor.setDeadline(self, after: timeout)
+        continueHandshake()
+    }
+
+    /// Reads once into the start of the buffer.
+    func read(into buffer: inout [UInt8]) -> ReadOutcome {
+        if let outcome = tls?.read(into: &buffer) {
+            switch outcome {
+            case .bytes(let count): return .bytes(count)
+            case .wantsRead: return .wouldBlock
+            case .wantsWrite:
+                blocksOnWrite = true
+                updateInterest()
+                return .wouldBlock
+            case .end: return .end
+            case .failed(let error): return .failed(.tls(error))
+            }
+        }
+        guard let raw = socket?.raw else { return .end }
+        while true {
+            let result = unsafe buffer.withUnsafeMutableBytes { unsafe linux_receive(raw, $0.baseAddress, $0.count) }
+            switch result {
+            case 1...: return .bytes(result)
+            case 0: return .end
+            case Int(-EAGAIN): return .wouldBlock
+            case Int(-EINTR): continue
+            case let failure: return .failed(.broken(SystemError(call: "recv", number: CInt(-failure))))
+            }
+        }
+    }
+
+    /// Sends what the kernel takes and keeps the rest. Before the connection stands, it keeps everything.
+    ///
+    /// A failure is the answer, not a callback: the caller is in the middle of something.
+    func write(_ bytes: Span<UInt8>) -> WriteOutcome {
+        guard phase == .open, queuedBytes == 0 else {
+            guard phase != .closed else { return .failed(.broken(SystemError(call: "send", number: EPIPE))) }
+            enqueue(bytes)
+            return .queued
+        }
+        var offset = 0
+        while offset < bytes.count {
+            switch transmit(bytes.extracting(offset...)) {
+            case .sent(let count): offset += count
+            case .wouldBlock:
+                enqueue(bytes.extracting(offset...))
+                updateInterest()
+                return .queued
+            case .failed(let error): return .failed(error)
+            }
+        }
+        return .sent
+    }
+
+    func pauseReading() {
+        guard isReading else { return }
+        isReading = false
+        updateInterest()
+    }
+
+    func resumeReading() {
+        guard !isReading, phase != .closed else { return }
+        isReading = true
+        updateInterest()
+        if phase == .open, hasUnread { reactor.later(self) }
+    }
+
+    /// Has the user called again at the end of this turn, as if bytes had come.
+    func readLater() { reactor.later(self) }
+
+    func setDeadline(after microseconds: Int64) { reactor.setDeadline(self, after: microseconds) }
+    func clearDeadline() { reactor.clearDeadline(self) }
+
+    /// Says that nothing more will be sent: close_notify under TLS, FIN without, after what is queued.
+    func shutWrite() {
+        guard phase != .closed, !writeSideIsShut else { return }
+        guard phase == .open, queuedBytes == 0 else {
+            afterDrain = .shutWrite
+            return
+        }
+        writeSideIsShut = true
+        if tls != nil {
+            tls?.sendCloseNotify()
+        } else if let raw = socket?.raw {
+            _ = linux_shutdown_write(raw)  // fails only when the peer is gone, which reading tells
+        }
+    }
+
+    /// Closes now; what is queued is lost.
+    func close() {
+        guard phase != .closed else { return }
+        if phase == .open, queuedBytes == 0, !writeSideIsShut { tls?.sendCloseNotify() }
+        release()
+    }
+
+    /// Closes when what is queued has been sent, or the deadline passes; answers no more events.
+    func closeWhenDrained(within microseconds: Int64) {
+        guard phase == .open, queuedBytes > 0 else { return close() }
+        user = nil
+        isReading = false
+        afterDrain = .close
+        updateInterest()
+        setDeadline(after: microseconds)
+    }
+
+    /// Closes with a reset, so that the peer cannot take a cut-off message for a whole one.
+    func abort() {
+        guard phase != .closed else { return }
+        if let raw = socket?.raw { _ = linux_reset_on_close(raw) }
+        release()
+    }
+
+    // MARK: events
+
+    override func ready(_ readiness: Readiness) {
+        switch phase {
+        case .connecting: finishConnect()
+        case .handshaking: continueHandshake()
+        case .open: transfer(readiness)
+        case .closed: break
+        }
+    }
+
+    override func deadlineReached() {
+        switch phase {
+        case .connecting: connectFailed(.connectTimedOut(remote))
+        case .handshaking: fail(.handshakeTimedOut)
+        case .open:
+            if afterDrain == .close { return abort() }
+            user?.channelDeadline(self)
+        case .closed: break
+        }
+    }
+
+    private func transfer(_ readiness: Readiness) {
+        if readiness.contains(.writable) {
+            blocksOnWrite = false
+            flush()
+            guard phase == .open else { return }
+            updateInterest()
+        }
+        guard isReading else {
+            if !readiness.isDisjoint(with: [.hangUp, .error]) { hungUpUnread() }
+            return
+        }
+        guard readiness != .writable || hasUnread else { return }
+        for _ in 0..<Channel.readsPerTurn {
+            user?.channelReadable(self)
+            guard phase == .open, isReading, hasUnread else { return }
+        }
+        reactor.later(self)
+    }
+
+    private func hungUpUnread() {
+        // Level-triggered epoll repeats EPOLLHUP whatever the interest. What the peer sent before is still in the
+        // socket and is read when reading resumes; until then the descriptor is not polled.
+        guard isPolled, queuedBytes == 0 else {
+            if queuedBytes > 0 { flush() }
+            return
+        }
+        isPolled = false
+        interest = []
+        if let raw = socket?.raw { reactor.mute(raw) }
+    }
+
+    private func updateInterest() {
+        guard phase != .closed, let raw = socket?.raw else { return }
+        var wanted: Readiness = isReading ? .readable : []
+        if queuedBytes > 0 || blocksOnWrite { wanted.insert(.writable) }
+        if phase == .connecting { wanted = .writable }
+        guard isPolled else {
+            guard !wanted.isEmpty else { return }
+            do throws(SystemError) {
+                try reactor.unmute(self, raw, wanted)
+                isPolled = true
+                interest = wanted
+            } catch {
+                fail(.broken(error))
+            }
+            return
+        }
+        guard wanted != interest else { return }
+        interest = wanted
+        reactor.setInterest(self, raw, wanted)
+    }
+
+    // MARK: connecting
+
+    private func dialNext() throws(ChannelError) {
+        guard let target, nextEndpoint < target.endpoints.count else { throw .noAddress("the upstream") }
+        var failure: ChannelError?
+        while nextEndpoint < target.endpoints.count {
+            let endpoint = target.endpoints[nextEndpoint]
+            nextEndpoint += 1
+            remote = endpoint
+            do throws(SystemError) {
+                let fresh = try Socket.connect(to: endpoint, target.options)
+                let raw = fresh.raw
+                if let old = socket?.raw {
+                    try reactor.rebind(self, from: old, to: raw, .writable)
+                } else {
+                    try reactor.register(self, raw, .writable)
+                }
+                socket = consume fresh
+                interest = .writable
+                reactor.setDeadline(self, after: target.timeouts.connect)
+                return
+            } catch {
+                failure = .connect(error, endpoint)
+            }
+        }
+        throw failure ?? .noAddress("the upstream")
+    }
+
+    private func finishConnect() {
+        guard let raw = socket?.raw, let target else { return }
+        let error = linux_socket_error(raw)
+        guard error == 0 else { return connectFailed(.connect(SystemError(call: "connect", number: error), remote)) }
+        guard let origination = target.tls else { return opened() }
+        do throws(TLSError) {
+            tls = try TLSSession(
+                clientSide: origination.context, descriptor: raw, verify: origination.verification,
+                resuming: origination.resumption)
+        } catch {
+            return fail(.handshake(error))
+        }
+        phase = .handshaking
+        reactor.setDeadline(self, after: target.timeouts.handshake)
+        continueHandshake()
+    }
+
+    private func connectFailed(_ cause: ChannelError) {
+        guard let target, nextEndpoint < target.endpoints.count else { return fail(cause) }
+        do throws(ChannelError) {
+            try dialNext()
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func continueHandshake() {
+        guard let outcome = tls?.handshake() else { return }
+        switch outcome {
+        case .done: opened()
+        case .wantsRead:
+            blocksOnWrite = false
+            updateInterest()
+        case .wantsWrite:
+            blocksOnWrite = true
+            updateInterest()
+        case .failed(let error): fail(.handshake(error))
+        }
+    }
+
+    private func opened() {
+        phase = .open
+        target = nil
+        blocksOnWrite = false
+        clearDeadline()
+        if queuedBytes > 0 {
+            flush()
+        } else if afterDrain == .shutWrite {
+            afterDrain = .nothing
+            shutWrite()
+        }
+        guard phase == .open else { return }
+        updateInterest()
+        user?.channelOpened(self)
+        if phase == .open, isReading, hasUnread { reactor.later(self) }
+    }
+
+    // MARK: sending
+
+    private enum Transmission { case sent(Int), wouldBlock, failed(ChannelError) }
+
+    private func transmit(_ bytes: Span<UInt8>) -> Transmission {
+        if let outcome = tls?.write(bytes) {
+            switch outcome {
+            case .bytes(let count): return .sent(count)
+            case .wantsRead, .wantsWrite: return .wouldBlock
+            case .end: return .failed(.broken(SystemError(call: "send", number: EPIPE)))
+            case .failed(let error): return .failed(.tls(error))
+            }
+        }
+        guard let raw = socket?.raw else { return .failed(.broken(SystemError(call: "send", number: EPIPE))) }
+        while true {
+            let result = unsafe bytes.withUnsafeBytes { unsafe linux_send(raw, $0.baseAddress, $0.count) }
+            switch result {
+            case 0...: return .sent(result)
+            case Int(-EAGAIN): return .wouldBlock
+            case Int(-EINTR): continue
+            case let failure: return .failed(.broken(SystemError(call: "send", number: CInt(-failure))))
+            }
+        }
+    }
+
+    private func enqueue(_ bytes: Span<UInt8>) {
+        guard !bytes.isEmpty else { return }
+        unsafe bytes.withUnsafeBufferPointer { unsafe backlog.append(contentsOf: $0) }
+    }
+
+    private func flush() {
+        guard queuedBytes > 0 else { return }
+        // Lent out while the kernel reads it: the user's callbacks below may queue more.
+        var lent: [UInt8] = []
+        swap(&lent, &backlog)
+        var start = backlogStart
+        backlogStart = 0
+        while start < lent.count {
+            switch transmit(lent.span.extracting(start...)) {
+            case .sent(let count): start += count
+            case .wouldBlock:
+                // Moved down only when the dead part outweighs the living, so that a slow reader costs no copying.
+                if start > lent.count / 2 {
+                    lent.removeFirst(start)
+                    start = 0
+                }
+                backlog = lent
+                backlogStart = start
+                return
+            case .failed(let error): return fail(error)
+            }
+        }
+        drained()
+    }
+
+    private func drained() {
+        switch afterDrain {
+        case .nothing: user?.channelDrained(self)
+        case .shutWrite:
+            afterDrain = .nothing
+            shutWrite()
+            user?.channelDrained(self)
+        case .close: close()
+        }
+    }
+
+    // MARK: ending
+
+    private func fail(_ error: ChannelError) {
+        guard phase != .closed else { return }
+        guard let user else { return release() }
+        backlog = []
+        backlogStart = 0
+        user.channelFailed(self, error)
+    }
+
+    private func release() {
+        phase = .closed
+        if isRegistered, let raw = socket?.raw { reactor.deregister(self, raw, isPolled: isPolled) }
+        tls = nil
+        socket = nil
+        backlog = []
+        backlogStart = 0
+        user = nil
+    }
+
+    private func socketName() throws(SystemError) -> Endpoint? {
+        guard let raw = socket?.raw else { return nil }
+        return try Socket.localName(of: raw)
+    }
+}

@@ -1,0 +1,36 @@
+import Addressing
+import Glibc
+
+/// Why a connection could not be made or went away before its time.
+enum ChannelError: Error {
+    case connect(SystemError, Endpoint)
+    case connectTimedOut(Endpoint)
+    case noAddress(String)
+    case handshake(TLSError)
+    case handshakeTimedOut
+    case tls(TLSError)
+    /// The kernel reported an error while bytes moved: reset, broken pipe, timed out.
+    case broken(SystemError)
+
+    /// One sentence for the log.
+    var sentence: String {
+        switch self {
+        case .connect(let error, let endpoint): "connect to \(endpoint) failed: \(SystemError.text(error.number))"
+        case .connectTimedOut(let endpoint): "connect to \(endpoint) timed out"
+        case .noAddress(let name): "\(name) has no address yet"
+        case .handshake(let error): "TLS handshake failed: \(error.detail)"
+        case .handshakeTimedOut: "TLS handshake timed out"
+        case .tls(let error): "TLS failed: \(error.detail)"
+        case .broken(let error): "connection broke: \(SystemError.text(error.number))"
+        }
+    }
+
+    /// True when the other side was too slow rather than wrong.
+    var isTimeout: Bool {
+        switch self {
+        case .connectTimedOut, .handshakeTimedOut: true
+        case .connect(let error, _): error.number == ETIMEDOUT
+        case .noAddress, .handshake, .tls, .broken: false
+        }
+    }
+}

@@ -1,0 +1,18 @@
+/// What gives a channel its meaning: an intake, one side of an HTTP exchange, one end of a relay.
+///
+/// A class with overridden methods: one virtual call per event, no existential. A channel has one user at a time
+/// and may be handed from one to the next.
+class ChannelUser {
+    /// Connected, and the TLS handshake done where there is one.
+    func channelOpened(_ channel: Channel) {}
+    /// Bytes, the end or an error can be read. Take one `read`; the channel calls again while more waits.
+    func channelReadable(_ channel: Channel) {}
+    /// Everything that was queued has gone to the kernel.
+    func channelDrained(_ channel: Channel) {}
+    /// The connect, the handshake or a queued write failed. The channel is of no more use; close it.
+    func channelFailed(_ channel: Channel, _ error: ChannelError) {}
+    /// The deadline the user set has passed.
+    func channelDeadline(_ channel: Channel) {}
+    /// The process is going away: finish what runs, start nothing new.
+    func channelDraining(_ channel: Channel) {}
+}

@@ -1,0 +1,76 @@
+import Addressing
+
+/// Accepts connections for one worker from a socket that all workers share.
+///
+/// Only one waiting worker is woken per connection (EPOLLEXCLUSIVE). When the process is out of descriptors or the
+/// worker holds all the connections it may, the listener leaves the poll set for a while: connections then wait in
+/// the kernel's backlog instead of spinning the loop.
+final class Listener: EventHandler {
+    private let reactor: Reactor
+    private let socket: Descriptor
+    private let hasRoom: () -> Bool
+    private let accepted: (consuming Descriptor, Endpoint) -> Void
+    private var isPaused = false
+
+    /// Connections taken per readiness, so that a flood of them does not starve the ones that stand.
+    static let acceptsPerTurn = 32
+    /// How long a listener rests when it cannot take more.
+    static let pauseMicroseconds: Int64 = 50_000
+
+    init(
+        _ socket: consuming Descriptor, in reactor: Reactor, hasRoom: @escaping () -> Bool,
+        accepted: @escaping (consuming Descriptor, Endpoint) -> Void
+    ) throws(SystemError) {
+        self.reactor = reactor
+        self.hasRoom = hasRoom
+        self.accepted = accepted
+        let raw = socket.raw
+        self.socket = socket
+        super.init()
+        try reactor.register(self, raw, [.readable, .exclusive])
+    }
+
+    override func ready(_ readiness: Readiness) {
+        for _ in 0..<Listener.acceptsPerTurn {
+            guard hasRoom() else { return pause() }
+            guard acceptOne() else { return }
+        }
+    }
+
+    override func deadlineReached() {
+        guard isPaused else { return }
+        do throws(SystemError) {
+            try reactor.unmute(self, socket.raw, [.readable, .exclusive])
+            isPaused = false
+        } catch {
+            reactor.setDeadline(self, after: Listener.pauseMicroseconds)
+        }
+    }
+
+    /// Takes what waits in the backlog, whatever the limit, and stops listening: a connection that the kernel has
+    /// completed is not to be reset by a shutdown.
+    func close() {
+        guard isRegistered else { return }
+        while acceptOne() {}
+        reactor.deregister(self, socket.raw, isPolled: !isPaused)
+    }
+
+    private func acceptOne() -> Bool {
+        switch Socket.accept(from: socket) {
+        case .connection(let connection, let peer):
+            accepted(connection, peer)
+            return true
+        case .wouldBlock: return false
+        case .exhausted:
+            pause()
+            return false
+        }
+    }
+
+    private func pause() {
+        guard !isPaused, isRegistered else { return }
+        isPaused = true
+        reactor.mute(socket.raw)
+        reactor.setDeadline(self, after: Listener.pauseMicroseconds)
+    }
+}

@@ -1,0 +1,110 @@
+import Addressing
+
+/// An accepted connection until its protocol is known: what it is by its first bytes, and to whom it is handed.
+///
+/// A client that stays silent may be waiting for the server to speak first, so after a moment the connection becomes
+/// an opaque relay. Should the client then be the first to speak after all, its bytes are judged again: a request
+/// must not slip past the HTTP rules by coming late.
+class Intake: ChannelUser {
+    final let worker: Worker
+    final let channel: Channel
+    final var record: ConnectionRecord
+    private var early: [UInt8] = []
+
+    init(_ worker: Worker, _ channel: Channel, _ direction: StaticString) {
+        self.worker = worker
+        self.channel = channel
+        record = ConnectionRecord(direction, channel.remote, at: worker.now)
+    }
+
+    static func start(_ channel: Channel, _ role: ListenerRole, _ worker: Worker) {
+        switch role {
+        case .explicitInbound: InboundIntake(worker, channel, original: nil).begin()
+        case .capturedInbound:
+            guard let original = worker.original(of: channel) else { return channel.abort() }
+            InboundIntake(worker, channel, original: original).begin()
+        case .capturedOutbound:
+            guard let original = worker.original(of: channel) else { return channel.abort() }
+            OutboundIntake(worker, channel, original: original).begin()
+        }
+    }
+
+    // MARK: what the two directions decide
+
+    func serveHTTP(_ bytes: [UInt8]) { preconditionFailure("an intake knows its direction") }
+    func serveTLS(_ bytes: [UInt8]) { preconditionFailure("an intake knows its direction") }
+    /// - Parameter referee: whom to ask when a silent client speaks before the server.
+    func serveOpaque(_ bytes: [UInt8], referee: Intake?) { preconditionFailure("an intake knows its direction") }
+
+    // MARK: first bytes
+
+    final func awaitFirstBytes() {
+        channel.user = self
+        channel.setDeadline(after: Limits.silenceMicroseconds)
+    }
+
+    override func channelReadable(_ channel: Channel) {
+        var inbox = worker.takeInbox()
+        defer { worker.giveBack(inbox) }
+        switch channel.read(into: &inbox) {
+        case .bytes(let count):
+            early.append(contentsOf: inbox[0..<count])
+            decide()
+        case .wouldBlock: break
+        case .end:
+            // A client that ends without a byte has nothing to say, but the server may.
+            early.isEmpty ? channel.close() : decide(isEnd: true)
+        case .failed(let error):
+            record.note(error)
+            channel.abort()
+        }
+    }
+
+    private final func decide(isEnd: Bool = false) {
+        var bytes: [UInt8] = []
+        swap(&bytes, &early)
+        switch ProtocolSniffer.classify(bytes.span) {
+        case .tls: serveTLS(bytes)
+        case .http1: serveHTTP(bytes)
+        case .http2, .opaque: serveOpaque(bytes, referee: nil)
+        case .undecided:
+            guard !isEnd else { return serveOpaque(bytes, referee: nil) }
+            early = bytes
+            channel.setDeadline(after: worker.timeouts.header)
+        }
+    }
+
+    override func channelDeadline(_ channel: Channel) {
+        // Bytes that may be half a request line are never relayed unseen.
+        guard early.isEmpty else { return channel.abort() }
+        serveOpaque([], referee: self)
+    }
+
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) { channel.abort() }
+
+    // MARK: as referee of a relay
+
+    /// Whether a client's first bytes are anything but opaque.
+    final func reconsiders(_ bytes: Span<UInt8>) -> Bool { ProtocolSniffer.classify(bytes) != .opaque }
+
+    /// Takes the client back from a relay whose server has not spoken.
+    final func takeBack(_ channel: Channel, _ bytes: Span<UInt8>) {
+        channel.user = self
+        unsafe bytes.withUnsafeBufferPointer { unsafe early.append(contentsOf: $0) }
+        decide()
+    }
+
+    // MARK: shared by the directions
+
+    /// Relays to a target without looking at the bytes.
+    final func relay(_ bytes: [UInt8], to target: ConnectTarget, referee: Intake?) {
+        do throws(ChannelError) {
+            let server = try Channel(connectingTo: target, in: worker.reactor)
+            Relay(worker, client: channel, server: server, referee: referee, record: record).start(early: bytes)
+        } catch {
+            record.note(error)
+            worker.log(record)
+            channel.abort()
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/// The bounds of the data plane that are not configuration, each with its reason.
+enum Limits {
+    /// A worker's read buffer: four TLS records, or what a busy plain socket holds.
+    static let inboxBytes = 65_536
+    /// Bytes waiting at a target from which on its source is no longer read: memory per direction stays near this
+    /// plus one inbox, whatever the body size.
+    static let queuedBytes = 65_536
+    /// Head and body go out together up to this size: one TLS record (RFC 8446 section 5.1).
+    static let recordBytes = 16_384
+    /// A request up to this size is kept until its answer begins, to be sent again when a pooled connection
+    /// turns out to be dead.
+    static let replayBytes = 16_384
+    /// Idle upstream connections kept per destination and worker.
+    static let idlePerPool = 256
+    /// Destinations a worker remembers; beyond it, those without connections are forgotten.
+    static let pools = 4_096
+    /// How long a silent client is waited for before the server is given the chance to speak first.
+    static let silenceMicroseconds: Int64 = 200_000
+    /// How long an idle connection may still send a request after a drain began.
+    static let drainGraceMicroseconds: Int64 = 500_000
+}

@@ -1,0 +1,60 @@
+import Addressing
+
+/// What the access log will say about one request. The texts lie in one buffer that is used again.
+struct RequestRecord {
+    let connection: ConnectionRecord
+    var startedAt: Int64 = 0
+    var status: UInt16 = 0
+    var flags: StaticString = "-"
+    var bytesReceived: UInt64 = 0
+    var bytesSent: UInt64 = 0
+    var upstream: Endpoint?
+    private(set) var minorVersion: UInt8 = 1
+    private(set) var text: [UInt8] = []
+    private(set) var method = 0..<0
+    private(set) var path = 0..<0
+    private(set) var authority = 0..<0
+    private(set) var requestID = 0..<0
+    private(set) var isRunning = false
+
+    /// Longest piece of a request that is kept for the log.
+    static let maximumTextBytes = 1_024
+
+    init(connection: ConnectionRecord) { self.connection = connection }
+
+    mutating func begin(at now: Int64) {
+        startedAt = now
+        isRunning = true
+    }
+
+    /// Keeps the texts of a request. The query is left out: it may hold secrets.
+    mutating func describe(
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ requestID: Range<Int>, in sent: Span<UInt8>
+    ) {
+        text.removeAll(keepingCapacity: true)
+        minorVersion = head.minorVersion
+        method = keep(bytes, head.methodRange.range)
+        var end = head.pathAndQuery.range.lowerBound
+        while end < head.pathAndQuery.range.upperBound, bytes[end] != UInt8(ascii: "?") { end += 1 }
+        path = keep(bytes, head.pathAndQuery.range.lowerBound..<end)
+        authority = keep(bytes, head.authority.range)
+        self.requestID = keep(sent, requestID)
+    }
+
+    mutating func reset() {
+        status = 0
+        flags = "-"
+        bytesReceived = 0
+        bytesSent = 0
+        isRunning = false
+        text.removeAll(keepingCapacity: true)
+        (method, path, authority, requestID) = (0..<0, 0..<0, 0..<0, 0..<0)
+    }
+
+    private mutating func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+        let start = text.count
+        let kept = bytes.extracting(range.prefix(RequestRecord.maximumTextBytes))
+        unsafe kept.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
+        return start..<text.count
+    }
+}

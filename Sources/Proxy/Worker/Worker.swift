@@ -1,0 +1,196 @@
+import Addressing
+import CLinux
+import Logging
+
+/// One thread of the data plane: a reactor with its own TLS contexts, upstream pools, buffers and counters.
+///
+/// Nothing in it is shared. What other threads want of it arrives in its mailbox as a value.
+final class Worker {
+    /// What the control thread tells a worker.
+    enum Message: Sendable {
+        case upstream([Endpoint])
+        /// Stop listening, finish what runs, end after the given microseconds at the latest.
+        case drain(within: Int64)
+        case abort
+    }
+
+    let configuration: Configuration
+    let reactor: Reactor
+    let timeouts: Timeouts
+    let logger: Logger
+    let logsAccess: Bool
+    private let sink: LogSink
+    private let accessLog: Configuration.AccessLog
+
+    let serverContext: TLSContext?
+    let clientContext: TLSContext?
+
+    var requestParser: RequestParser
+    var responseParser = ResponseParser()
+    var requestIDs = RequestIDs()
+    var counters = Counters()
+    private(set) var isDraining = false
+    private(set) lazy var upstreams = UpstreamDirectory(self)
+
+    private var inbox = [UInt8](repeating: 0, count: Limits.inboxBytes)
+    private var writer = ByteWriter()
+    private var logLines: [UInt8] = []
+    private var accessLine: AccessLogLine
+    private var listeners: [Listener] = []
+    private let maximumConnections: Int
+    private var connectionCount = 0
+    private let wallOffset: Int64
+
+    init(_ setup: WorkerSetup) throws {
+        configuration = setup.configuration
+        reactor = try Reactor()
+        timeouts = Timeouts(setup.configuration.timeouts)
+        logger = setup.logger
+        sink = setup.sink
+        accessLog = setup.configuration.log.accessLog
+        logsAccess = accessLog != .off
+        maximumConnections = max(1, setup.configuration.maxConnections / setup.configuration.workerThreads)
+        requestParser = RequestParser(limits: HTTPLimits(maxHeadBytes: setup.configuration.maxHeaderBytes))
+        let minimum = TLSVersion(setup.configuration.tls.minimumVersion)
+        serverContext =
+            setup.material.server == nil
+            ? nil : try TLSContext.server(setup.material, minimumVersion: minimum, alpn: ["http/1.1"])
+        clientContext = try TLSContext.client(setup.material, minimumVersion: minimum, alpn: [])
+        accessLine = AccessLogLine()
+        wallOffset = linux_wall_microseconds() - linux_monotonic_microseconds()
+        reactor.turnEnded = { [unowned self] in turnEnded() }
+    }
+
+    /// Microseconds of the monotonic clock at the beginning of this turn.
+    var now: Int64 { reactor.now }
+
+    // MARK: listening
+
+    func listen(_ socket: consuming Descriptor, as role: ListenerRole) throws {
+        let listener = try Listener(
+            socket, in: reactor, hasRoom: { [unowned self] in connectionCount < maximumConnections },
+            accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
+        listeners.append(listener)
+    }
+
+    private func accept(_ socket: consuming Descriptor, from peer: Endpoint, _ role: ListenerRole) {
+        _ = linux_no_delay(socket.raw)  // fails only when the peer is gone already
+        do throws(SystemError) {
+            let channel = try Channel(accepted: socket, from: peer, in: reactor)
+            connectionCount += 1
+            counters.connectionsAccepted += 1
+            channel.onClose = { [unowned self] in connectionClosed() }
+            Intake.start(channel, role, self)
+        } catch {
+            logger.warning("a connection could not be watched", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func connectionClosed() {
+        connectionCount -= 1
+        if isDraining, connectionCount == 0 { reactor.stop() }
+    }
+
+    // MARK: messages
+
+    func receive(_ message: Message) {
+        switch message {
+        case .upstream(let endpoints): upstreams.setExplicit(endpoints)
+        case .drain(let limit): drain(within: limit)
+        case .abort: reactor.stop()
+        }
+    }
+
+    private func drain(within limit: Int64) {
+        guard !isDraining else { return }
+        isDraining = true
+        for listener in listeners { listener.close() }
+        for case let channel as Channel in reactor.registeredHandlers { channel.user?.channelDraining(channel) }
+        upstreams.closeIdle()
+        if connectionCount == 0 { reactor.stop() }
+    }
+
+    // MARK: buffers, lent out and given back
+
+    /// The read buffer. A second borrower, which is not expected, gets one of its own.
+    func takeInbox() -> [UInt8] {
+        var lent: [UInt8] = []
+        swap(&lent, &inbox)
+        return lent.isEmpty ? [UInt8](repeating: 0, count: Limits.inboxBytes) : lent
+    }
+
+    func giveBack(_ buffer: consuming [UInt8]) { inbox = buffer }
+
+    /// The write buffer, empty.
+    func takeWriter() -> ByteWriter {
+        var lent = ByteWriter()
+        swap(&lent, &writer)
+        lent.removeAll()
+        return lent
+    }
+
+    func giveBack(_ buffer: consuming ByteWriter) { writer = buffer }
+
+    // MARK: the log
+
+    func log(_ record: borrowing RequestRecord) {
+        guard record.isRunning, wants(record.status >= 400 || record.status == 0) else { return }
+        accessLine.append(record, endedAt: now, wallOffset: wallOffset, to: &logLines)
+    }
+
+    func log(_ record: borrowing ConnectionRecord) {
+        guard wants(record.reason != nil) else { return }
+        accessLine.append(record, endedAt: now, wallOffset: wallOffset, to: &logLines)
+    }
+
+    private func wants(_ isError: Bool) -> Bool {
+        switch accessLog {
+        case .on: true
+        case .errors: isError
+        case .off: false
+        }
+    }
+
+    func explain(_ failure: UpstreamFailure, _ record: borrowing RequestRecord) {
+        logger.info(
+            "upstream failed",
+            metadata: [
+                "reason": "\(failure.sentence)", "flag": "\(failure.flag)",
+                "direction": "\(record.connection.direction)",
+            ])
+    }
+
+    private func turnEnded() {
+        guard !logLines.isEmpty else { return }
+        sink.write(logLines)
+        logLines.removeAll(keepingCapacity: true)
+    }
+}
+
+/// What a listener's connections are.
+enum ListenerRole: Sendable { case explicitInbound, capturedInbound, capturedOutbound }
+
+/// Everything a worker is made from, as values.
+struct WorkerSetup: Sendable {
+    let configuration: Configuration
+    let material: TLSMaterial
+    let logger: Logger
+    let sink: LogSink
+}
+
+/// The configured timeouts in microseconds.
+struct Timeouts {
+    let handshake, header, idle, connect: Int64
+    /// nil for none.
+    let response: Int64?
+
+    init(_ seconds: Configuration.Timeouts) {
+        handshake = Int64(seconds.handshake) * 1_000_000
+        header = Int64(seconds.header) * 1_000_000
+        idle = Int64(seconds.idle) * 1_000_000
+        connect = Int64(seconds.connect) * 1_000_000
+        response = seconds.response == 0 ? nil : Int64(seconds.response) * 1_000_000
+    }
+
+    var connecting: ConnectTimeouts { ConnectTimeouts(connect: connect, handshake: handshake) }
+}
