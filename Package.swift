@@ -45,7 +45,7 @@ let package = Package(
             swiftSettings: strict),
 
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
-        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Addressing"], swiftSettings: strict),
+        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Addressing", "CLinux", "COpenSSL"], swiftSettings: strict),
         .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
     ]
 )

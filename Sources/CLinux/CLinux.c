@@ -226,3 +226,5 @@ int linux_become(uint32_t user, uint32_t group) {
     if (setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0) return -errno;
     return answer(setresuid(user, user, user));
 }
+
+int linux_may_change_user(void) { return linux_has_capability(CAP_SETUID) && linux_has_capability(CAP_SETGID); }

@@ -100,6 +100,9 @@ int64_t linux_permitted_capabilities(void);
 int linux_keep_capabilities(void);
 int linux_no_new_privileges(void);
 int linux_become(uint32_t user, uint32_t group);
+static inline uint32_t linux_user(void) { return geteuid(); }
+/// 1 when this process may take on another user: CAP_SETUID and CAP_SETGID.
+int linux_may_change_user(void);
 
 #define LINUX_CAP_NET_ADMIN 12
 #define LINUX_CAP_NET_RAW 13

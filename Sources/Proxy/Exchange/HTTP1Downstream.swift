@@ -145,7 +145,7 @@ final class HTTP1Downstream: ChannelUser {
         let requestID = routing.rewrite.write(
             head, from: rest, requestID: &worker.requestIDs, into: &writer)
         record.begin(at: worker.now)
-        if worker.logsAccess { record.describe(head, rest, requestID, in: writer.span) }
+        if worker.logsAccess { record.describe(head, rest, requestID, in: writer.bytes.span) }
 
         let route = head.method == .connect ? Route.refuse(status: 501, "CONNECT is not supported here") : routing.route(head, in: rest)
         switch route {
@@ -158,7 +158,7 @@ final class HTTP1Downstream: ChannelUser {
             var next = offset + head.byteCount
             guard let end = appendBody(bytes, from: next, to: &writer) else { return nil }
             next = end
-            guard send(writer.span, over: pool, fresh: false) else { return nil }
+            guard send(writer.bytes.span, over: pool, fresh: false) else { return nil }
             return next
         }
     }
@@ -204,7 +204,7 @@ final class HTTP1Downstream: ChannelUser {
         var writer = worker.takeWriter()
         defer { worker.giveBack(writer) }
         guard let end = appendBody(bytes, from: offset, to: &writer) else { return nil }
-        if writer.count > 0, !upstream.send(writer.span) { return lost(upstream) }
+        if writer.count > 0, !upstream.send(writer.bytes.span) { return lost(upstream) }
         if requestIsWhole { upstream.finishRequest() }
         return end
     }
@@ -365,11 +365,10 @@ final class HTTP1Downstream: ChannelUser {
     private func refuse(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
         record.status = status
         record.flags = flag
-        if worker.logsAccess { record.describeUnknown() }
         let staysOpen = phase == .exchanging && requestIsWhole && keepsAlive
         var writer = worker.takeWriter()
         writer.appendErrorResponse(status: status, reason, close: !staysOpen, headRequest: method == .head)
-        let outcome = channel.write(writer.span)
+        let outcome = channel.write(writer.bytes.span)
         worker.giveBack(writer)
         if case .failed = outcome { return clientFailed() }
         keepsAlive = staysOpen

@@ -175,7 +175,7 @@ final class HTTP1Upstream: ChannelUser {
         }
 
         if finished, chunksAnswer { writer.appendLastChunk(body.trailers, from: bytes) }
-        let isDelivered = writer.count == 0 || deliver(writer.span)
+        let isDelivered = writer.count == 0 || deliver(writer.bytes.span)
         worker.giveBack(writer)
 
         if !isDelivered {
@@ -238,7 +238,7 @@ final class HTTP1Upstream: ChannelUser {
         }
         let sent = writer.count > 0 ? max(0, room) : 0
         if writer.count > 0 {
-            let isDelivered = deliver(writer.span)
+            let isDelivered = deliver(writer.bytes.span)
             writer.removeAll()
             guard isDelivered else { return }
         }
@@ -263,7 +263,7 @@ final class HTTP1Upstream: ChannelUser {
             if chunksAnswer {
                 var writer = worker.takeWriter()
                 writer.appendLastChunk([], from: carry.span)
-                let isDelivered = deliver(writer.span)
+                let isDelivered = deliver(writer.bytes.span)
                 worker.giveBack(writer)
                 guard isDelivered else {
                     downstream?.clientFailed()

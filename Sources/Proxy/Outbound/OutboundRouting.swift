@@ -22,7 +22,7 @@ final class OutboundRouting: RequestRouting {
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         let authority = bytes.extracting(head.authority.range)
         if let lastPool, isLast(authority) { return .pool(lastPool) }
-        let text = authority.withUnsafeText { $0 }
+        let text = unsafe authority.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
         guard let pool = worker.upstreams.peer(original, name: OutboundRouting.name(of: text)) else {
             return .refuse(status: 503, "no client certificate is loaded")
         }

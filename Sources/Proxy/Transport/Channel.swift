@@ -19,6 +19,8 @@ final class Channel: EventHandler {
     private var tls: TLSSession?
     private(set) var phase: Phase
     var user: ChannelUser?
+    /// Called once when an accepted connection has been closed.
+    var onClose: (() -> Void)?
 
     private var backlog: [UInt8] = []
     private var backlogStart = 0
@@ -44,7 +46,7 @@ final class Channel: EventHandler {
         self.reactor = reactor
         self.remote = remote
         let raw = socket.raw
-        self.socket = socket
+        self.socket = consume socket
         phase = .open
         interest = .readable
         super.init()
@@ -82,11 +84,12 @@ final class Channel: EventHandler {
     func peekFirstByte() -> PeekOutcome {
         guard let raw = socket?.raw else { return .end }
         var byte: UInt8 = 0
-        return switch unsafe linux_peek(raw, &byte, 1) {
-        case 1: .byte(byte)
-        case 0: .end
-        case -EAGAIN: .wouldBlock
-        case let failure: .failed(.broken(SystemError(call: "recv", number: CInt(-failure))))
+        let result = unsafe linux_peek(raw, &byte, 1)
+        switch CInt(result) {
+        case 1: return .byte(byte)
+        case 0: return .end
+        case -EAGAIN, -EINTR: return .wouldBlock
+        case let failure: return .failed(.broken(SystemError(call: "recv", number: -failure)))
         }
     }
 
@@ -457,7 +460,12 @@ final class Channel: EventHandler {
         backlog = []
         backlogStart = 0
         user = nil
+        onClose?()
+        onClose = nil
     }
+
+    /// The session to resume next time, once the peer has given one out.
+    func resumption() -> TLSResumption? { tls?.resumption() ?? nil }
 
     private func socketName() throws(SystemError) -> Endpoint? {
         guard let raw = socket?.raw else { return nil }

@@ -1,5 +1,16 @@
 import Addressing
 
+/// A socket that all workers accept from; it closes when the last of them lets go of it.
+final class ListeningSocket: Sendable {
+    let descriptor: Descriptor
+    let role: ListenerRole
+
+    init(_ descriptor: consuming Descriptor, _ role: ListenerRole) {
+        self.descriptor = descriptor
+        self.role = role
+    }
+}
+
 /// Accepts connections for one worker from a socket that all workers share.
 ///
 /// Only one waiting worker is woken per connection (EPOLLEXCLUSIVE). When the process is out of descriptors or the
@@ -7,7 +18,7 @@ import Addressing
 /// the kernel's backlog instead of spinning the loop.
 final class Listener: EventHandler {
     private let reactor: Reactor
-    private let socket: Descriptor
+    private var socket: ListeningSocket?
     private let hasRoom: () -> Bool
     private let accepted: (consuming Descriptor, Endpoint) -> Void
     private var isPaused = false
@@ -18,16 +29,15 @@ final class Listener: EventHandler {
     static let pauseMicroseconds: Int64 = 50_000
 
     init(
-        _ socket: consuming Descriptor, in reactor: Reactor, hasRoom: @escaping () -> Bool,
+        _ socket: ListeningSocket, in reactor: Reactor, hasRoom: @escaping () -> Bool,
         accepted: @escaping (consuming Descriptor, Endpoint) -> Void
     ) throws(SystemError) {
         self.reactor = reactor
         self.hasRoom = hasRoom
         self.accepted = accepted
-        let raw = socket.raw
         self.socket = socket
         super.init()
-        try reactor.register(self, raw, [.readable, .exclusive])
+        try reactor.register(self, socket.descriptor.raw, [.readable, .exclusive])
     }
 
     override func ready(_ readiness: Readiness) {
@@ -38,9 +48,9 @@ final class Listener: EventHandler {
     }
 
     override func deadlineReached() {
-        guard isPaused else { return }
+        guard isPaused, let socket else { return }
         do throws(SystemError) {
-            try reactor.unmute(self, socket.raw, [.readable, .exclusive])
+            try reactor.unmute(self, socket.descriptor.raw, [.readable, .exclusive])
             isPaused = false
         } catch {
             reactor.setDeadline(self, after: Listener.pauseMicroseconds)
@@ -50,13 +60,15 @@ final class Listener: EventHandler {
     /// Takes what waits in the backlog, whatever the limit, and stops listening: a connection that the kernel has
     /// completed is not to be reset by a shutdown.
     func close() {
-        guard isRegistered else { return }
+        guard isRegistered, let socket else { return }
         while acceptOne() {}
-        reactor.deregister(self, socket.raw, isPolled: !isPaused)
+        reactor.deregister(self, socket.descriptor.raw, isPolled: !isPaused)
+        self.socket = nil
     }
 
     private func acceptOne() -> Bool {
-        switch Socket.accept(from: socket) {
+        guard let socket else { return false }
+        switch Socket.accept(from: socket.descriptor) {
         case .connection(let connection, let peer):
             accepted(connection, peer)
             return true
@@ -68,9 +80,9 @@ final class Listener: EventHandler {
     }
 
     private func pause() {
-        guard !isPaused, isRegistered else { return }
+        guard !isPaused, isRegistered, let socket else { return }
         isPaused = true
-        reactor.mute(socket.raw)
+        reactor.mute(socket.descriptor.raw)
         reactor.setDeadline(self, after: Listener.pauseMicroseconds)
     }
 }

@@ -21,10 +21,10 @@ class Intake: ChannelUser {
         switch role {
         case .explicitInbound: InboundIntake(worker, channel, original: nil).begin()
         case .capturedInbound:
-            guard let original = worker.original(of: channel) else { return channel.abort() }
+            guard let original = channel.originalDestination else { return channel.abort() }
             InboundIntake(worker, channel, original: original).begin()
         case .capturedOutbound:
-            guard let original = worker.original(of: channel) else { return channel.abort() }
+            guard let original = channel.originalDestination else { return channel.abort() }
             OutboundIntake(worker, channel, original: original).begin()
         }
     }

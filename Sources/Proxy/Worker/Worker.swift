@@ -9,8 +9,9 @@ final class Worker {
     /// What the control thread tells a worker.
     enum Message: Sendable {
         case upstream([Endpoint])
-        /// Stop listening, finish what runs, end after the given microseconds at the latest.
-        case drain(within: Int64)
+        /// Stop listening, finish what runs, then end.
+        case drain
+        /// End now.
         case abort
     }
 
@@ -24,6 +25,8 @@ final class Worker {
 
     let serverContext: TLSContext?
     let clientContext: TLSContext?
+    /// Who this proxy is, for `By=` of X-Forwarded-Client-Cert: the first URI of its server certificate.
+    let serverURI: String?
 
     var requestParser: RequestParser
     var responseParser = ResponseParser()
@@ -56,9 +59,23 @@ final class Worker {
             setup.material.server == nil
             ? nil : try TLSContext.server(setup.material, minimumVersion: minimum, alpn: ["http/1.1"])
         clientContext = try TLSContext.client(setup.material, minimumVersion: minimum, alpn: [])
+        serverURI = setup.material.server?.leaf.uriNames.first
         accessLine = AccessLogLine()
         wallOffset = linux_wall_microseconds() - linux_monotonic_microseconds()
         reactor.turnEnded = { [unowned self] in turnEnded() }
+    }
+
+    /// The life of a worker's thread; answers what it has counted.
+    static func run(
+        _ setup: WorkerSetup, _ sockets: [ListeningSocket], _ messages: Mailbox<Message>
+    ) throws -> Counters {
+        let worker = try Worker(setup)
+        let reader = try MailboxReader(messages, in: worker.reactor) { [unowned worker] in worker.receive($0) }
+        for socket in sockets { try worker.listen(on: socket) }
+        worker.reactor.run()
+        worker.turnEnded()
+        _ = reader
+        return worker.counters
     }
 
     /// Microseconds of the monotonic clock at the beginning of this turn.
@@ -66,7 +83,8 @@ final class Worker {
 
     // MARK: listening
 
-    func listen(_ socket: consuming Descriptor, as role: ListenerRole) throws {
+    func listen(on socket: ListeningSocket) throws(SystemError) {
+        let role = socket.role
         let listener = try Listener(
             socket, in: reactor, hasRoom: { [unowned self] in connectionCount < maximumConnections },
             accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
@@ -96,12 +114,12 @@ final class Worker {
     func receive(_ message: Message) {
         switch message {
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
-        case .drain(let limit): drain(within: limit)
+        case .drain: drain()
         case .abort: reactor.stop()
         }
     }
 
-    private func drain(within limit: Int64) {
+    private func drain() {
         guard !isDraining else { return }
         isDraining = true
         for listener in listeners { listener.close() }
@@ -149,6 +167,30 @@ final class Worker {
         case .errors: isError
         case .off: false
         }
+    }
+
+    // MARK: what the configuration says of addresses
+
+    var proxyMark: UInt32? {
+        configuration.capture.isTransparent ? configuration.capture.proxyMark.value : nil
+    }
+
+    var outboundPort: UInt16 { configuration.capture.outboundPort }
+
+    /// Ports this process listens on: a captured connection to one of them would come back here for ever.
+    func isOwnPort(_ port: UInt16) -> Bool {
+        port == configuration.capture.inboundPort || port == configuration.capture.outboundPort
+            || port == configuration.inbound.listenPort || port == configuration.monitorPort
+    }
+
+    func explainHandshake(_ error: ChannelError, _ peer: Endpoint) {
+        logger.info("handshake failed", metadata: ["reason": "\(error.sentence)", "peer": "\(peer)"])
+    }
+
+    func explainPlaintext(from peer: Endpoint, to original: Endpoint?) {
+        logger.info(
+            "plaintext refused",
+            metadata: ["peer": "\(peer)", "destination": "\(original.map { "\($0)" } ?? "-")"])
     }
 
     func explain(_ failure: UpstreamFailure, _ record: borrowing RequestRecord) {

@@ -1,0 +1,139 @@
+import Addressing
+import CLinux
+import Glibc
+import Logging
+
+/// The thread that watches over the workers: signals, the monitor port, the addresses of the upstream, the end.
+final class ControlThread {
+    enum Message: Sendable {
+        case upstream([Endpoint])
+        case workerEnded(Counters)
+    }
+
+    private let configuration: Configuration
+    private let logger: Logger
+    private let reactor: Reactor
+    private let mailbox: Mailbox<Message>
+    private let health = Health()
+    private var workers: [Mailbox<Worker.Message>] = []
+    private var runningWorkers = 0
+    private var totals = Counters()
+    private var reader: MailboxReader<Message>?
+    private var signals: SignalReader?
+    private var monitor: MonitorServer?
+    private let shutdownLimit = Deadline()
+
+    init(_ configuration: Configuration, logger: Logger) throws(FatalError) {
+        self.configuration = configuration
+        self.logger = logger
+        reactor = try system { () throws(SystemError) in try Reactor() }
+        mailbox = try system { () throws(SystemError) in try Mailbox() }
+        signals = try system { () throws(SystemError) in
+            try SignalReader([SIGTERM, SIGINT], in: reactor) { [unowned self] in signalled($0) }
+        }
+        reader = try system { () throws(SystemError) in
+            try MailboxReader(mailbox, in: reactor) { [unowned self] in receive($0) }
+        }
+        try system { () throws(SystemError) in try shutdownLimit.attach(to: reactor) }
+        if let port = configuration.monitorPort {
+            monitor = try MonitorServer(port: port, health: health, in: reactor)
+        } else {
+            logger.warning("MONITOR_PORT=0: no health checks, no metrics")
+        }
+    }
+
+    /// Starts the workers and runs until the last one has ended.
+    func run(_ setup: WorkerSetup, _ sockets: consuming [ListeningSocket]) throws(FatalError) {
+        for index in 0..<configuration.workerThreads {
+            let messages = try system { () throws(SystemError) in try Mailbox<Worker.Message>() }
+            try startWorker(index, setup, sockets, messages)
+            workers.append(messages)
+        }
+        runningWorkers = workers.count
+        sockets = []  // the workers' now: what they let go is closed
+        try resolveUpstream()
+        health.isStarted = true
+        reactor.run()
+        logger.info("stopped", metadata: totals.metadata)
+    }
+
+    private func startWorker(
+        _ index: Int, _ setup: WorkerSetup, _ sockets: [ListeningSocket], _ messages: Mailbox<Worker.Message>
+    ) throws(FatalError) {
+        let mailbox = mailbox
+        _ = try system { () throws(SystemError) in
+            try Thread("worker-\(index)") {
+                do {
+                    let counters = try Worker.run(setup, sockets, messages)
+                    mailbox.send(.workerEnded(counters))
+                } catch {
+                    setup.logger.critical("a worker could not start", metadata: ["error": "\(error)"])
+                    mailbox.send(.workerEnded(Counters()))
+                }
+            }
+        }
+    }
+
+    private func resolveUpstream() throws(FatalError) {
+        let upstream = configuration.inbound.upstream
+        let mailbox = mailbox
+        _ = try system { () throws(SystemError) in
+            try Thread("resolver") {
+                var known: [Endpoint]?
+                while true {
+                    let found = Resolver.resolve(upstream.host, port: upstream.port)
+                    // An empty answer does not take away addresses that worked.
+                    if found != known, !found.isEmpty || known == nil { mailbox.send(.upstream(found)) }
+                    if !found.isEmpty { known = found }
+                    sleep(found.isEmpty ? Resolver.retrySeconds : Resolver.refreshSeconds)
+                }
+            }
+        }
+    }
+
+    private func receive(_ message: Message) {
+        switch message {
+        case .upstream(let endpoints):
+            health.hasUpstream = !endpoints.isEmpty
+            if endpoints.isEmpty {
+                logger.warning(
+                    "UPSTREAM_URL has no address yet", metadata: ["host": "\(configuration.inbound.upstream.host)"])
+            }
+            for worker in workers { worker.send(.upstream(endpoints)) }
+        case .workerEnded(let counters):
+            totals = totals + counters
+            runningWorkers -= 1
+            if runningWorkers == 0 { reactor.stop() }
+        }
+    }
+
+    private func signalled(_ signal: CInt) {
+        guard !health.isDraining else {
+            logger.warning("second signal: ending at once")
+            for worker in workers { worker.send(.abort) }
+            return
+        }
+        health.isDraining = true
+        let seconds = configuration.timeouts.shutdown
+        logger.info("draining", metadata: ["signal": "\(signal)", "limit_seconds": "\(seconds)"])
+        for worker in workers { worker.send(.drain) }
+        shutdownLimit.set(after: Int64(seconds) * 1_000_000) { [unowned self] in
+            logger.warning("SHUTDOWN_TIMEOUT_SECS passed: closing what is left")
+            for worker in workers { worker.send(.abort) }
+        }
+    }
+}
+
+extension Counters {
+    /// For the log line that a process leaves behind.
+    var metadata: Logger.Metadata {
+        [
+            "connections": "\(connectionsAccepted)", "requests": "\(requests)",
+            "server_handshakes": "\(serverHandshakes)", "server_handshakes_resumed": "\(serverHandshakesResumed)",
+            "server_handshake_failures": "\(serverHandshakeFailures)",
+            "client_handshakes": "\(clientHandshakes)", "client_handshakes_resumed": "\(clientHandshakesResumed)",
+            "upstream_failures": "\(upstreamFailures)", "retries": "\(retries)",
+            "plaintext_refused": "\(plaintextRefused)", "plaintext_allowed": "\(plaintextAllowed)",
+        ]
+    }
+}

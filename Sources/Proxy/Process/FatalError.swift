@@ -1,0 +1,20 @@
+/// Why the process cannot start or go on: one sentence that names the variable, file or capability.
+package struct FatalError: Error, CustomStringConvertible {
+    /// sysexits.h and SPEC: what a caller can act on.
+    package enum ExitCode: Int32, Sendable {
+        case failed = 1
+        case usage = 2
+        case temporaryFailure = 75
+        case noPermission = 77
+    }
+
+    package let sentence: String
+    package let exitCode: ExitCode
+
+    package init(_ sentence: String, exitCode: ExitCode = .failed) {
+        self.sentence = sentence
+        self.exitCode = exitCode
+    }
+
+    package var description: String { sentence }
+}

@@ -1,0 +1,76 @@
+import Addressing
+import CLinux
+import Glibc
+package import Logging
+
+/// `sidecar run`: opens what needs privileges, gives them up, starts the workers, waits, drains.
+///
+/// The thread that calls `run` becomes the control thread: signals, the monitor port, the resolver's answers.
+package struct ProxyProcess {
+    private let configuration: Configuration
+    private let logger: Logger
+    private let sink: LogSink
+
+    package init(_ configuration: Configuration, logger: Logger, sink: LogSink) {
+        self.configuration = configuration
+        self.logger = logger
+        self.sink = sink
+    }
+
+    /// Runs until a signal ends it.
+    package func run() throws(FatalError) {
+        linux_ignore_sigpipe()
+        let material = try loadMaterial()
+        let plan = ListenerPlan(configuration)
+        let isTransparent = configuration.capture.isTransparent
+        try system { () throws(SystemError) in try Privileges.raise() }
+        if isTransparent, !Privileges.allowTransparency {
+            throw FatalError(
+                "TRANSPARENT=true needs the capability NET_RAW (securityContext.capabilities.add), or set TRANSPARENT=false",
+                exitCode: .noPermission)
+        }
+        var sockets: [ListeningSocket] = []
+        for entry in plan.entries {
+            guard let socket = try ListenerPlan.open(entry) else { continue }
+            sockets.append(ListeningSocket(consume socket, entry.role))
+        }
+        let control = try ControlThread(configuration, logger: logger)
+        try system { () throws(SystemError) in
+            try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
+        }
+        sink.start()
+        announce(plan)
+        let setup = WorkerSetup(configuration: configuration, material: material, logger: logger, sink: sink)
+        try control.run(setup, consume sockets)
+        sink.flush()
+    }
+
+    private func loadMaterial() throws(FatalError) -> TLSMaterial {
+        let directories = configuration.tls.directories
+        do throws(CertificateProblems) {
+            return try CertificateLoader.load(
+                CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
+                needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
+                needsClient: configuration.capture.isTransparent)
+        } catch {
+            throw FatalError(error.sentences.joined(separator: "; "))
+        }
+    }
+
+    private func announce(_ plan: ListenerPlan) {
+        for entry in plan.entries {
+            logger.info("listening", metadata: ["address": "\(entry.endpoint)", "role": "\(entry.role)"])
+        }
+        let effective = String(max(0, linux_permitted_capabilities()), radix: 16)
+        logger.info("started", metadata: ["uid": "\(linux_user())", "capabilities": "0x\(effective)"])
+    }
+}
+
+/// Runs a step of the start that only the system can refuse.
+func system<Value: ~Copyable>(_ step: () throws(SystemError) -> Value) throws(FatalError) -> Value {
+    do throws(SystemError) {
+        return try step()
+    } catch {
+        throw FatalError("the system refused to start the proxy: \(error)")
+    }
+}

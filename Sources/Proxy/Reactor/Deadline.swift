@@ -1,0 +1,23 @@
+import CLinux
+
+/// One thing to do at one time, for code that has no connection to hang it on.
+final class Deadline: EventHandler {
+    private var descriptor: Descriptor?
+    private var reactor: Reactor?
+    private var action: (() -> Void)?
+
+    /// Takes a slot of the reactor: deadlines belong to registered handlers.
+    func attach(to reactor: Reactor) throws(SystemError) {
+        let seat = Descriptor(owning: try SystemError.check("eventfd", linux_eventfd()))
+        try reactor.register(self, seat.raw, .readable)
+        descriptor = consume seat
+        self.reactor = reactor
+    }
+
+    func set(after microseconds: Int64, _ action: @escaping () -> Void) {
+        self.action = action
+        reactor?.setDeadline(self, after: microseconds)
+    }
+
+    override func deadlineReached() { action?() }
+}
