@@ -143,7 +143,7 @@ final class HTTP1Downstream: ChannelUser {
         var writer = worker.takeWriter()
         defer { worker.giveBack(writer) }
         let requestID = routing.rewrite.write(
-            head, from: rest, requestID: &worker.requestIDs, into: &writer)
+            head, from: rest, requestIDs: &worker.requestIDs, into: &writer)
         record.begin(at: worker.now)
         if worker.logsAccess { record.describe(head, rest, requestID, in: writer.bytes.span) }
 

@@ -162,6 +162,7 @@ final class HTTP1Upstream: ChannelUser {
                 offset = range.upperBound
                 downstream?.answerBytes += UInt64(range.count)
                 relay(bytes.extracting(range), &writer)
+                finished = body.isFinished
             case .needsMore(let consumed):
                 offset = consumed
                 break reading

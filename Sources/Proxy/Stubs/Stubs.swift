@@ -39,30 +39,6 @@ package struct CertificateDirectories { var server, client, ca: String }
 package struct CertificateProblems: Error { var sentences: [String] }
 package enum CertificateLoader { static func load(_ d: CertificateDirectories, needsServer: Bool, needsClient: Bool) throws(CertificateProblems) -> TLSMaterial { TLSMaterial() } }
 
-struct ByteRange { var start: UInt32 = 0, count: UInt32 = 0; var range: Range<Int> { Int(start)..<Int(start+count) } }
-enum KnownField: UInt8 { case other }
-struct FieldLine { var name: ByteRange; var value: ByteRange; var known: KnownField }
-enum BodyFraming: Equatable { case none, length(UInt64), chunked, untilClose }
-enum Method: UInt8 { case get, head, post, put, delete, options, connect, trace, patch, other; var isIdempotent: Bool { true } }
-struct RequestHead { var method = Method.get; var methodRange = ByteRange(); var authority = ByteRange(); var pathAndQuery = ByteRange(); var minorVersion: UInt8 = 1; var framing = BodyFraming.none; var keepsAlive = true; var byteCount = 0; var hasUpgrade = false }
-struct ResponseHead { var status: UInt16 = 0; var minorVersion: UInt8 = 1; var framing = BodyFraming.none; var keepsAlive = true; var byteCount = 0 }
-enum ParseOutcome { case complete, needsMore, failed(HTTPError) }
-struct HTTPLimits { var maxHeadBytes: Int }
-struct RequestParser { var head = RequestHead(); init(limits: HTTPLimits) {}; mutating func parse(_ bytes: Span<UInt8>, resumingAt scanned: Int) -> ParseOutcome { .needsMore } }
-struct ResponseParser { var head = ResponseHead(); init() {}; mutating func parse(_ bytes: Span<UInt8>, resumingAt scanned: Int, for request: Method) -> ParseOutcome { .needsMore } }
-struct HTTPError: Error, Equatable { enum Kind { case badStatusLine }; init(_ k: Kind) {}; var status: UInt16 { 400 }; var sentence: StaticString { "" }
-  static func == (a: HTTPError, b: HTTPError) -> Bool { true } }
-struct BodyDecoder { init(_ framing: BodyFraming) {}; enum Step { case data(Range<Int>), needsMore(consumed: Int), end(consumed: Int), failed(HTTPError) }
-  mutating func next(_ bytes: Span<UInt8>, from offset: Int) -> Step { .end(consumed: 0) }
-  var isFinished: Bool { false }; var trailers: [FieldLine] { [] }; var endsAtClose: Bool { false } }
-struct ByteWriter { private(set) var bytes: [UInt8] = []; var count: Int { bytes.count }; mutating func removeAll() {}; mutating func append(_ s: Span<UInt8>) {}; mutating func append(_ b: UInt8) {}; mutating func append(_ b: [UInt8]) {};
-  mutating func appendChunk(_ s: Span<UInt8>) {}; mutating func appendLastChunk(_ t: [FieldLine], from: Span<UInt8>) {}
-  mutating func appendErrorResponse(status: UInt16, _ body: StaticString, close: Bool, headRequest: Bool) {} }
-struct RequestRewrite { var preserveHost = true; var host: [UInt8] = []; var pathPrefix: [UInt8] = []; var forwarded: [UInt8] = []; var forwardedHost = false; var identity: [UInt8] = []; var stripsForwarding = false; var stripsIdentity = false
-  func write(_ head: borrowing RequestHead, from bytes: Span<UInt8>, requestID: inout RequestIDs, into: inout ByteWriter) -> Range<Int> { 0..<0 } }
-struct ResponseRewrite { var closesDownstream = false; var chunksBody = false; static let interim = ResponseRewrite(); init() {}; init(for h: borrowing ResponseHead, minorVersion: UInt8, closes: Bool) {}
-  func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into: inout ByteWriter) {} }
-
 package struct Configuration: Sendable {
   package struct Inbound: Sendable { var listenPort: UInt16?; var upstream = UpstreamURL(); var identityHeaders = IdentityHeaderSelection(rawValue: 0); var preserveHost: Bool?; enum P: Sendable { case deny, allow }; var plaintext = P.deny; var preserveSourceIP = false }
   struct UpstreamURL: Sendable { enum S: Sendable { case http, h2c, https }; var scheme = S.http; var host = ""; var port: UInt16 = 0; var basePath = ""; var authority: String { "" } }

@@ -29,7 +29,7 @@ struct RequestRecord {
 
     /// Keeps the texts of a request. The query is left out: it may hold secrets.
     mutating func describe(
-        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ requestID: Range<Int>, in sent: Span<UInt8>
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ madeID: Range<Int>?, in sent: Span<UInt8>
     ) {
         text.removeAll(keepingCapacity: true)
         minorVersion = head.minorVersion
@@ -38,7 +38,11 @@ struct RequestRecord {
         while end < head.pathAndQuery.range.upperBound, bytes[end] != UInt8(ascii: "?") { end += 1 }
         path = keep(bytes, head.pathAndQuery.range.lowerBound..<end)
         authority = keep(bytes, head.authority.range)
-        self.requestID = keep(sent, requestID)
+        if let madeID {
+            requestID = keep(sent, madeID)
+        } else if let brought = head.fields.requestID {
+            requestID = keep(bytes, brought.range)
+        }
     }
 
     mutating func reset() {

@@ -1,0 +1,205 @@
+/// A request's head, by ranges into the buffer it was parsed from.
+struct RequestHead {
+    enum TargetForm { case origin, absolute, authority, asterisk }
+
+    fileprivate(set) var method = Method.get
+    fileprivate(set) var methodRange = ByteRange.empty
+    fileprivate(set) var target = ByteRange.empty
+    fileprivate(set) var targetForm = TargetForm.origin
+    /// Host and port as the client named them; empty when an HTTP/1.0 client did not.
+    fileprivate(set) var authority = ByteRange.empty
+    /// Empty in absolute-form without path, and in authority-form.
+    fileprivate(set) var pathAndQuery = ByteRange.empty
+    fileprivate(set) var minorVersion: UInt8 = 1
+    fileprivate(set) var fields = FieldSection()
+    fileprivate(set) var framing = BodyFraming.none
+    fileprivate(set) var keepsAlive = true
+    /// Length of the head with its empty line, in bytes.
+    fileprivate(set) var byteCount = 0
+
+    var hasUpgrade: Bool { fields.hasUpgrade }
+}
+
+/// Reads request heads strictly (RFC 9112 sections 2, 3, 6). Shared by all connections of a worker: what it found
+/// is valid until the next call.
+struct RequestParser {
+    private(set) var head = RequestHead()
+    private let limits: HTTPLimits
+
+    init(limits: HTTPLimits = HTTPLimits()) { self.limits = limits }
+
+    /// - Parameter scanned: how many of the bytes an earlier call has seen. Only when a line has ended in the new ones is
+    ///   the head read again, so a head that comes byte by byte costs its lines, not its bytes, times its length.
+    mutating func parse(_ bytes: Span<UInt8>, resumingAt scanned: Int) -> ParseOutcome {
+        if scanned > 0, !HeadBounds.hasLineEnd(bytes, from: scanned) { return bounded(bytes, .needsMore) }
+        return bounded(bytes, read(bytes))
+    }
+
+    private func bounded(_ bytes: Span<UInt8>, _ outcome: ParseOutcome) -> ParseOutcome {
+        switch outcome {
+        case .needsMore:
+            guard bytes.count >= limits.maxHeadBytes else { return .needsMore }
+            let isInRequestLine = !HeadBounds.hasLineEnd(bytes, from: 2)
+            return .failed(HTTPError(isInRequestLine ? .targetTooLong : .headTooLarge))
+        case .complete: return head.byteCount > limits.maxHeadBytes ? .failed(HTTPError(.headTooLarge)) : .complete
+        case .failed: return outcome
+        }
+    }
+
+    private mutating func read(_ bytes: Span<UInt8>) -> ParseOutcome {
+        var offset = 0
+        // One empty line before a request is forgiven (RFC 9112 section 2.2).
+        if !bytes.isEmpty, bytes[0] == 13 {
+            guard bytes.count > 1 else { return .needsMore }
+            guard bytes[1] == 10 else { return .failed(HTTPError(.bareCarriageReturn)) }
+            offset = 2
+        }
+        switch readRequestLine(bytes, offset) {
+        case .needsMore: return .needsMore
+        case .failed(let kind): return .failed(HTTPError(kind))
+        case .complete(let end): offset = end
+        }
+        switch head.fields.parse(bytes, from: offset, maxFields: limits.maxFields) {
+        case .needsMore: return .needsMore
+        case .failed(let kind): return .failed(HTTPError(kind))
+        case .complete(let end): head.byteCount = end
+        }
+        if let problem = settle(bytes) { return .failed(HTTPError(problem)) }
+        return .complete
+    }
+
+    private mutating func readRequestLine(_ bytes: Span<UInt8>, _ start: Int) -> FieldSection.Outcome {
+        let end = bytes.count
+        var offset = start
+        while offset < end, ByteClass.isToken(bytes[offset]) { offset += 1 }
+        guard offset - start <= HTTPLimits.maxMethodBytes else { return .failed(.badMethod) }
+        guard offset < end else { return .needsMore }
+        guard offset > start, bytes[offset] == 0x20 else { return .failed(.badMethod) }
+        head.methodRange = ByteRange(start..<offset)
+        head.method = Method(bytes.extracting(start..<offset))
+        offset += 1
+
+        let target = offset
+        while offset < end, ByteClass.isTarget(bytes[offset]) { offset += 1 }
+        guard offset - target <= limits.maxTargetBytes else { return .failed(.targetTooLong) }
+        guard offset < end else { return .needsMore }
+        guard bytes[offset] == 0x20, offset > target else { return .failed(.badTarget) }
+        head.target = ByteRange(target..<offset)
+        offset += 1
+
+        let version: StaticString = "HTTP/1."
+        let versionBytes = version.utf8CodeUnitCount
+        let available = min(end - offset, versionBytes)
+        for index in 0..<available where unsafe bytes[offset + index] != version.utf8Start[index] {
+            let isVersion = index >= 5 && bytes[offset + index] &- 0x30 < 10
+            return .failed(isVersion ? .badVersion : .badRequestLine)
+        }
+        guard end - offset >= versionBytes + 3 else { return .needsMore }
+        offset += versionBytes
+        let minor = bytes[offset] &- 0x30
+        guard minor < 10 else { return .failed(.badRequestLine) }
+        guard minor < 2 else { return .failed(.badVersion) }
+        head.minorVersion = minor
+        guard bytes[offset + 1] == 13 else {
+            return .failed(bytes[offset + 1] == 10 ? .bareLineFeed : .badRequestLine)
+        }
+        guard bytes[offset + 2] == 10 else { return .failed(.bareCarriageReturn) }
+        return .complete(offset + 3)
+    }
+
+    /// What the head means as a whole: target and authority, framing, persistence.
+    private mutating func settle(_ bytes: Span<UInt8>) -> HTTPError.Kind? {
+        if let problem = settleTarget(bytes) { return problem }
+        let fields = head.fields
+        let host = fields.host
+        if host == nil, head.minorVersion == 1 { return .missingHost }
+        if let host {
+            guard RequestParser.isAuthority(bytes.extracting(host.range), mayBeEmpty: true) else { return .badHost }
+            switch head.targetForm {
+            case .origin, .asterisk: head.authority = host
+            case .absolute, .authority:
+                // A request that names two hosts is read differently by different servers.
+                guard bytes.extracting(host.range).equalsIgnoringCase(bytes.extracting(head.authority.range))
+                else { return .badHost }
+            }
+        } else if head.targetForm == .origin || head.targetForm == .asterisk {
+            head.authority = .empty
+        }
+        if fields.isChunked {
+            if fields.contentLength != nil { return .lengthAndTransferEncoding }
+            if head.minorVersion == 0 { return .badTransferEncoding }
+            head.framing = .chunked
+        } else if let length = fields.contentLength {
+            head.framing = .length(length)
+        } else {
+            head.framing = .none
+        }
+        head.keepsAlive = !fields.closes && (head.minorVersion == 1 || fields.keepsAlive)
+        return nil
+    }
+
+    private mutating func settleTarget(_ bytes: Span<UInt8>) -> HTTPError.Kind? {
+        let range = head.target.range
+        let target = bytes.extracting(range)
+        if head.method == .connect {
+            head.targetForm = .authority
+            head.authority = head.target
+            head.pathAndQuery = .empty
+            return RequestParser.isAuthority(target, mayBeEmpty: false) ? nil : .badTarget
+        }
+        if target[0] == 0x2f {
+            head.targetForm = .origin
+            head.pathAndQuery = head.target
+            return nil
+        }
+        if target.equals("*") {
+            head.targetForm = .asterisk
+            head.pathAndQuery = head.target
+            return head.method == .options ? nil : .badTarget
+        }
+        let scheme = target.startsIgnoringCase(with: "http://") ? 7 : target.startsIgnoringCase(with: "https://") ? 8 : 0
+        guard scheme > 0 else { return .badTarget }
+        var end = scheme
+        while end < target.count, target[end] != 0x2f, target[end] != 0x3f { end += 1 }
+        head.targetForm = .absolute
+        head.authority = ByteRange(range.lowerBound + scheme..<range.lowerBound + end)
+        head.pathAndQuery = ByteRange(range.lowerBound + end..<range.upperBound)
+        return RequestParser.isAuthority(target.extracting(scheme..<end), mayBeEmpty: false) ? nil : .badTarget
+    }
+
+    /// Host and optional port: `name`, `1.2.3.4:80`, `[::1]:80`.
+    private static func isAuthority(_ text: Span<UInt8>, mayBeEmpty: Bool) -> Bool {
+        guard !text.isEmpty else { return mayBeEmpty }
+        var hostEnd = 0
+        if text[0] == 0x5b {
+            while hostEnd < text.count, text[hostEnd] != 0x5d { hostEnd += 1 }
+            guard hostEnd < text.count, hostEnd > 1 else { return false }
+            hostEnd += 1
+        } else {
+            while hostEnd < text.count, text[hostEnd] != 0x3a { hostEnd += 1 }
+            guard hostEnd > 0 else { return false }
+        }
+        for index in 0..<hostEnd {
+            guard ByteClass.isAuthority(text[index]) else { return false }
+            let isBracket = text[index] == 0x5b || text[index] == 0x5d
+            if isBracket, index != 0, index != hostEnd - 1 { return false }
+            if isBracket, text[0] != 0x5b { return false }
+        }
+        guard hostEnd < text.count else { return true }
+        guard text[hostEnd] == 0x3a, text.count - hostEnd <= 6 else { return false }
+        for index in hostEnd + 1..<text.count where text[index] &- 0x30 >= 10 { return false }
+        return true
+    }
+}
+
+/// Looks for line ends in the part of a head that is new.
+enum HeadBounds {
+    static func hasLineEnd(_ bytes: Span<UInt8>, from start: Int) -> Bool {
+        var index = start
+        while index < bytes.count {
+            if bytes[index] == 10 { return true }
+            index += 1
+        }
+        return false
+    }
+}

@@ -1,0 +1,50 @@
+/// How an answer's head is written for the client.
+struct ResponseRewrite {
+    /// The connection ends with this answer.
+    let closesDownstream: Bool
+    /// The body goes out in chunks.
+    let chunksBody: Bool
+    private let saysKeepAlive: Bool
+    private let isInterim: Bool
+
+    /// For 1xx answers, which leave the connection as it is.
+    static let interim = ResponseRewrite(closesDownstream: false, chunksBody: false, saysKeepAlive: false, isInterim: true)
+
+    private init(closesDownstream: Bool, chunksBody: Bool, saysKeepAlive: Bool, isInterim: Bool) {
+        self.closesDownstream = closesDownstream
+        self.chunksBody = chunksBody
+        self.saysKeepAlive = saysKeepAlive
+        self.isInterim = isInterim
+    }
+
+    /// - Parameters:
+    ///   - minorVersion: of the client's request. HTTP/1.0 knows no chunks: a body of unknown length ends with the connection.
+    ///   - closes: the connection is to end for other reasons.
+    init(for head: borrowing ResponseHead, minorVersion: UInt8, closes: Bool) {
+        let isUnbounded = head.framing == .chunked || head.framing == .untilClose
+        chunksBody = isUnbounded && minorVersion >= 1
+        closesDownstream = closes || isUnbounded && minorVersion == 0
+        saysKeepAlive = !closesDownstream && minorVersion == 0
+        isInterim = false
+    }
+
+    /// Writes a head. Fields of the connection are dropped, framing is written anew.
+    func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into writer: inout ByteWriter) {
+        writer.append("HTTP/1.1 ")
+        writer.appendDecimal(UInt64(head.status))
+        writer.append(0x20)
+        writer.append(bytes.extracting(head.reason.range))
+        writer.append("\r\n")
+        FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { !$0.isHopByHop && $0.known != .contentLength }
+        if chunksBody {
+            writer.append("transfer-encoding: chunked\r\n")
+        } else if let length = head.announcedLength {
+            writer.append("content-length: ")
+            writer.appendDecimal(length)
+            writer.append("\r\n")
+        }
+        if closesDownstream { writer.append("connection: close\r\n") }
+        if saysKeepAlive { writer.append("connection: keep-alive\r\n") }
+        writer.append("\r\n")
+    }
+}

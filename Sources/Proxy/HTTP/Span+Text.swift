@@ -1,0 +1,31 @@
+/// Comparing bytes with text, without making a string.
+extension Span<UInt8> {
+    func equals(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        let expected = unsafe text.utf8Start
+        for index in 0..<count where unsafe self[index] != expected[index] { return false }
+        return true
+    }
+
+    /// Compares without regard to case. `text` is in lower case.
+    ///
+    /// Setting bit 5 lowers letters and leaves digits and `-` alone; among the bytes of a field name no two
+    /// different ones become equal by it.
+    func equalsIgnoringCase(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        return startsIgnoringCase(with: text)
+    }
+
+    func startsIgnoringCase(with text: StaticString) -> Bool {
+        guard count >= text.utf8CodeUnitCount else { return false }
+        let expected = unsafe text.utf8Start
+        for index in 0..<text.utf8CodeUnitCount where unsafe self[index] | 0x20 != expected[index] { return false }
+        return true
+    }
+
+    func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        for index in 0..<count where ByteClass.lower(self[index]) != ByteClass.lower(other[index]) { return false }
+        return true
+    }
+}
