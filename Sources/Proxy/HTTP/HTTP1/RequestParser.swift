@@ -32,7 +32,8 @@ struct RequestParser {
     ///   the head read again, so a head that comes byte by byte costs its lines, not its bytes, times its length.
     mutating func parse(_ bytes: Span<UInt8>, resumingAt scanned: Int) -> ParseOutcome {
         if scanned > 0, !HeadBounds.hasLineEnd(bytes, from: scanned) { return bounded(bytes, .needsMore) }
-        return bounded(bytes, read(bytes))
+        let outcome = read(bytes)
+        return bounded(bytes, outcome)
     }
 
     private func bounded(_ bytes: Span<UInt8>, _ outcome: ParseOutcome) -> ParseOutcome {
