@@ -1,1 +1,216 @@
 #include "COpenSSL.h"
+
+#include <string.h>
+#include <time.h>
+
+void openssl_context_defaults(SSL_CTX *context) {
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_read_ahead(context, 1);
+    // Tickets carry sessions; a cache inside the context would only hold memory and a lock.
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_BOTH | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_num_tickets(context, 1);
+}
+
+int openssl_set_minimum_version(SSL_CTX *context, int is_1_3) {
+    return SSL_CTX_set_min_proto_version(context, is_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+}
+
+int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys) {
+    return SSL_CTX_set_tlsext_ticket_keys(context, (void *)keys, 80) == 1;
+}
+
+static int select_http1(SSL *ssl, const unsigned char **selected, unsigned char *length, const unsigned char *offered,
+                        unsigned offered_length, void *unused) {
+    static const unsigned char known[] = "\x08http/1.1";
+    (void)ssl;
+    (void)unused;
+    unsigned char *match;
+    if (SSL_select_next_proto(&match, length, known, sizeof known - 1, offered, offered_length) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *selected = match;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+void openssl_select_http1(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http1, NULL); }
+
+// A failed check leaves no certificate in the session, so what the log needs is kept here, like errno.
+static _Thread_local struct {
+    int error;
+    char subject[256];
+} failure;
+
+static int note_failure(int is_ok, X509_STORE_CTX *store) {
+    if (is_ok || failure.error) return is_ok;
+    failure.error = X509_STORE_CTX_get_error(store);
+    failure.subject[0] = 0;
+    X509 *certificate = X509_STORE_CTX_get0_cert(store);
+    if (certificate) openssl_subject(certificate, failure.subject, sizeof failure.subject);
+    return is_ok;
+}
+
+void openssl_require_peer_certificate(SSL_CTX *context) {
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, note_failure);
+    // A bundle may hold an intermediate without its root: it is trusted because the operator put it there.
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+}
+
+int openssl_verify_failure(char *subject, size_t capacity) {
+    int error = failure.error;
+    if (capacity > 0) {
+        strncpy(subject, failure.subject, capacity - 1);
+        subject[capacity - 1] = 0;
+    }
+    openssl_forget_verify_failure();
+    return error;
+}
+
+void openssl_forget_verify_failure(void) {
+    failure.error = 0;
+    failure.subject[0] = 0;
+}
+
+int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce) {
+    if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(context), anchor)) return 0;
+    return announce ? SSL_CTX_add_client_CA(context, anchor) : 1;
+}
+
+int openssl_set_server_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name) == 1; }
+
+int openssl_expect_host(SSL *ssl, const char *name) {
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    return SSL_set1_host(ssl, name);
+}
+
+int openssl_expect_address(SSL *ssl, const uint8_t *bytes, size_t count) {
+    return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl), bytes, count);
+}
+
+const char *openssl_alpn(const SSL *ssl, unsigned *count) {
+    const unsigned char *name = NULL;
+    SSL_get0_alpn_selected(ssl, &name, count);
+    return (const char *)name;
+}
+
+static int take(BIO *memory, char *text, size_t capacity) {
+    char *bytes;
+    long count = BIO_get_mem_data(memory, &bytes);
+    int result = -1;
+    if (count >= 0 && (size_t)count < capacity) {
+        memcpy(text, bytes, (size_t)count);
+        text[count] = 0;
+        result = (int)count;
+    } else if (capacity > 0) {
+        text[0] = 0;
+    }
+    BIO_free(memory);
+    return result;
+}
+
+static int name_text(const X509_NAME *name, char *text, size_t capacity) {
+    BIO *memory = BIO_new(BIO_s_mem());
+    if (!memory) return -1;
+    // RFC 2253 with everything outside printable ASCII escaped.
+    X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253);
+    return take(memory, text, capacity);
+}
+
+int openssl_subject(X509 *certificate, char *text, size_t capacity) {
+    return name_text(X509_get_subject_name(certificate), text, capacity);
+}
+
+int openssl_issuer(X509 *certificate, char *text, size_t capacity) {
+    return name_text(X509_get_issuer_name(certificate), text, capacity);
+}
+
+int openssl_common_name(X509 *certificate, char *text, size_t capacity) {
+    X509_NAME *name = X509_get_subject_name(certificate);
+    int index = -1, last = -1;
+    while ((index = X509_NAME_get_index_by_NID(name, NID_commonName, index)) >= 0) last = index;
+    if (last < 0) return -1;
+    unsigned char *utf8 = NULL;
+    int count = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, last)));
+    int result = -1;
+    if (count >= 0 && (size_t)count < capacity) {
+        memcpy(text, utf8, (size_t)count);
+        text[count] = 0;
+        result = count;
+    }
+    OPENSSL_free(utf8);
+    return result;
+}
+
+int openssl_serial_hex(X509 *certificate, char *text, size_t capacity) {
+    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
+    if (!number) return -1;
+    char *hex = BN_bn2hex(number);
+    BN_free(number);
+    if (!hex) return -1;
+    int count = (int)strlen(hex);
+    int result = -1;
+    if ((size_t)count < capacity) {
+        memcpy(text, hex, (size_t)count + 1);
+        result = count;
+    }
+    OPENSSL_free(hex);
+    return result;
+}
+
+int openssl_sha256(X509 *certificate, uint8_t *digest) {
+    unsigned count = 0;
+    return X509_digest(certificate, EVP_sha256(), digest, &count) == 1 ? (int)count : -1;
+}
+
+int64_t openssl_validity(X509 *certificate, int is_after) {
+    struct tm time;
+    memset(&time, 0, sizeof time);
+    const ASN1_TIME *end = is_after ? X509_get0_notAfter(certificate) : X509_get0_notBefore(certificate);
+    if (!ASN1_TIME_to_tm(end, &time)) return 0;
+    return (int64_t)timegm(&time);
+}
+
+int openssl_san_count(X509 *certificate) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int count = names ? sk_GENERAL_NAME_num(names) : 0;
+    GENERAL_NAMES_free(names);
+    return count;
+}
+
+int openssl_san(X509 *certificate, int index, int *type, uint8_t *bytes, size_t capacity) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int result = -1;
+    if (names && index < sk_GENERAL_NAME_num(names)) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+        *type = name->type;
+        if (name->type == GEN_DNS || name->type == GEN_URI || name->type == GEN_IPADD) {
+            const ASN1_STRING *value = name->d.ia5;
+            int count = ASN1_STRING_length(value);
+            if (count >= 0 && (size_t)count <= capacity) {
+                memcpy(bytes, ASN1_STRING_get0_data(value), (size_t)count);
+                result = count;
+            }
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return result;
+}
+
+int openssl_has_purpose(X509 *certificate, int purpose) { return X509_check_purpose(certificate, purpose, 0) == 1; }
+
+static int no_pass_phrase(char *buffer, int size, int is_writing, void *unused) {
+    (void)buffer;
+    (void)size;
+    (void)is_writing;
+    (void)unused;
+    return -1;
+}
+
+X509 *openssl_next_certificate(BIO *pem) { return PEM_read_bio_X509(pem, NULL, no_pass_phrase, NULL); }
+EVP_PKEY *openssl_first_key(BIO *pem) { return PEM_read_bio_PrivateKey(pem, NULL, no_pass_phrase, NULL); }
+
+int openssl_pem_is_end(void) {
+    unsigned long error = ERR_peek_last_error();
+    return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+}

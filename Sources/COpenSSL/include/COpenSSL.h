@@ -1,3 +1,62 @@
+// OpenSSL 3.0 to 3.5 for Swift: the library's macros as functions, and its ASN.1 structures as text and bytes.
+//
+// Functions that fill a buffer answer the number of bytes, or -1 when there is nothing or it does not fit.
 #pragma once
-#include <openssl/ssl.h>
+
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdint.h>
+
+// MARK: contexts
+
+/// Options, modes and session rules that both sides share.
+void openssl_context_defaults(SSL_CTX *context);
+int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);
+/// 80 bytes: name, HMAC and AES key (SSL_CTX_set_tlsext_ticket_keys(3)).
+int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys);
+/// Selects `http/1.1` where the client offers it; goes on without where it does not.
+void openssl_select_http1(SSL_CTX *context);
+/// Requires a certificate of the peer and keeps what is wrong with it for `openssl_verify_failure`.
+void openssl_require_peer_certificate(SSL_CTX *context);
+int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);
+
+// MARK: sessions
+
+int openssl_set_server_name(SSL *ssl, const char *name);
+int openssl_expect_host(SSL *ssl, const char *name);
+int openssl_expect_address(SSL *ssl, const uint8_t *bytes, size_t count);
+const char *openssl_alpn(const SSL *ssl, unsigned *count);
+
+/// What the last failed certificate check of this thread found: an X509_V_ERR code, 0 for none. Clears it.
+int openssl_verify_failure(char *subject, size_t capacity);
+void openssl_forget_verify_failure(void);
+
+static inline int openssl_reason(unsigned long error) { return ERR_GET_REASON(error); }
+static inline int openssl_library(unsigned long error) { return ERR_GET_LIB(error); }
+
+// MARK: certificates
+
+int openssl_subject(X509 *certificate, char *text, size_t capacity);
+int openssl_issuer(X509 *certificate, char *text, size_t capacity);
+int openssl_common_name(X509 *certificate, char *text, size_t capacity);
+int openssl_serial_hex(X509 *certificate, char *text, size_t capacity);
+int openssl_sha256(X509 *certificate, uint8_t *digest);
+/// Seconds since the epoch; is_after chooses between the two ends.
+int64_t openssl_validity(X509 *certificate, int is_after);
+int openssl_san_count(X509 *certificate);
+/// The type (GEN_DNS, GEN_URI, GEN_IPADD, …) of one subject alternative name and its bytes.
+int openssl_san(X509 *certificate, int index, int *type, uint8_t *bytes, size_t capacity);
+/// 1 when the certificate may serve as the purpose: X509_PURPOSE_SSL_CLIENT or X509_PURPOSE_SSL_SERVER.
+int openssl_has_purpose(X509 *certificate, int purpose);
+
+// MARK: PEM
+
+/// The next certificate of a PEM text, NULL at its end or at garbage; `openssl_pem_is_end` tells which.
+X509 *openssl_next_certificate(BIO *pem);
+/// The first private key of a PEM text; never asks for a pass phrase.
+EVP_PKEY *openssl_first_key(BIO *pem);
+int openssl_pem_is_end(void);

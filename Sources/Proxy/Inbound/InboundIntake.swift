@@ -5,6 +5,7 @@ final class InboundIntake: Intake {
     /// Where the peer meant to go; nil on the explicit port.
     private let original: Endpoint?
     private var isPlaintext = false
+    private var identity: PeerIdentity?
 
     init(_ worker: Worker, _ channel: Channel, original: Endpoint?) {
         self.original = original
@@ -49,8 +50,8 @@ final class InboundIntake: Intake {
     override func channelOpened(_ channel: Channel) {
         worker.counters.serverHandshakes += 1
         if channel.isResumed { worker.counters.serverHandshakesResumed += 1 }
-        let identity = channel.peerIdentity
-        record.peerIdentity = identity?.logName ?? []
+        identity = channel.peerIdentity
+        record.peerIdentity = Array((identity?.summary.displayName ?? "").utf8)
         if original == nil { return serveHTTP([]) }
         awaitFirstBytes()
     }
@@ -58,7 +59,9 @@ final class InboundIntake: Intake {
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
         worker.counters.serverHandshakeFailures += 1
         worker.explainHandshake(error, channel.remote)
-        channel.close()
+        // The peer must get to read the alert, although more of its bytes may be on the way.
+        channel.dropTLS()
+        LingeringClose.start(on: channel, worker)
     }
 
     private func acceptPlaintext() {
@@ -76,7 +79,6 @@ final class InboundIntake: Intake {
     // MARK: what it turned out to be
 
     override func serveHTTP(_ bytes: [UInt8]) {
-        let identity = channel.peerIdentity
         let source = worker.configuration.inbound.preserveSourceIP ? channel.remote.address : nil
         let routing = InboundRouting(
             worker, peer: channel.remote, identity: identity, isTLS: !isPlaintext,

@@ -51,7 +51,7 @@ package struct ProxyProcess {
             return try CertificateLoader.load(
                 CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
                 needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
-                needsClient: configuration.capture.isTransparent)
+                needsClient: configuration.capture.isTransparent, now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences.joined(separator: "; "))
         }

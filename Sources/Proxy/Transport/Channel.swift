@@ -71,7 +71,6 @@ final class Channel: EventHandler {
     var queuedBytes: Int { backlog.count - backlogStart }
     /// Decrypted or buffered bytes wait in memory, where epoll cannot see them.
     var hasUnread: Bool { tls?.hasPending ?? false }
-    var negotiatedProtocol: ALPN? { tls?.negotiatedALPN ?? nil }
     var isResumed: Bool { tls?.isResumed ?? false }
     var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
     var serverName: String? { tls?.serverName ?? nil }
@@ -462,6 +461,15 @@ final class Channel: EventHandler {
         user = nil
         onClose?()
         onClose = nil
+    }
+
+    /// Ends TLS after a failed handshake; what comes now is only read to be discarded.
+    func dropTLS() {
+        guard phase == .handshaking else { return }
+        tls = nil
+        phase = .open
+        blocksOnWrite = false
+        updateInterest()
     }
 
     /// The session to resume next time, once the peer has given one out.

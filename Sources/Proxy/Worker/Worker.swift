@@ -54,11 +54,11 @@ final class Worker {
         logsAccess = accessLog != .off
         maximumConnections = max(1, setup.configuration.maxConnections / setup.configuration.workerThreads)
         requestParser = RequestParser(limits: HTTPLimits(maxHeadBytes: setup.configuration.maxHeaderBytes))
-        let minimum = TLSVersion(setup.configuration.tls.minimumVersion)
+        let minimum = setup.configuration.tls.minimumVersion
         serverContext =
             setup.material.server == nil
-            ? nil : try TLSContext.server(setup.material, minimumVersion: minimum, alpn: ["http/1.1"])
-        clientContext = try TLSContext.client(setup.material, minimumVersion: minimum, alpn: [])
+            ? nil : try TLSContext.server(setup.material, minimumVersion: minimum)
+        clientContext = try TLSContext.client(setup.material, minimumVersion: minimum)
         serverURI = setup.material.server?.leaf.uriNames.first
         accessLine = AccessLogLine()
         wallOffset = linux_wall_microseconds() - linux_monotonic_microseconds()

@@ -1,0 +1,94 @@
+import COpenSSL
+
+/// The lowest protocol version that is spoken.
+enum TLSVersion { case v1_2, v1_3 }
+
+/// Why material cannot be used, although it was checked when it was read.
+struct TLSConfigurationError: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// What all sessions of one side share: an `SSL_CTX`, which belongs to one worker.
+@safe final class TLSContext {
+    let raw: OpaquePointer
+
+    private init(owning raw: OpaquePointer) { unsafe self.raw = raw }
+
+    deinit { unsafe SSL_CTX_free(raw) }
+
+    /// Accepts peers that show a certificate for clients, issued by a trust anchor.
+    static func server(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext {
+        let context = unsafe try make(TLS_server_method(), minimumVersion)
+        guard let credentials = material.server else {
+            throw TLSConfigurationError(description: "a TLS server needs a certificate")
+        }
+        try context.present(credentials)
+        try context.trust(material.serverTrust, announce: true)
+        unsafe openssl_select_http1(context.raw)
+        // A session that was opened under another trust set is not resumed under this one.
+        let identity = TLSContext.sessionContext(material.serverTrust)
+        guard unsafe SSL_CTX_set_session_id_context(context.raw, identity, CUnsignedInt(identity.count)) == 1,
+            unsafe openssl_set_ticket_keys(context.raw, material.ticketKeys) == 1
+        else { throw TLSConfigurationError(description: "session tickets cannot be set up") }
+        return context
+    }
+
+    /// Presents the client pair where there is one, and requires servers that a trust anchor has issued.
+    static func client(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext {
+        let context = unsafe try make(TLS_client_method(), minimumVersion)
+        if let credentials = material.client { try context.present(credentials) }
+        try context.trust(material.clientTrust, announce: false)
+        return context
+    }
+
+    private static func make(
+        _ method: OpaquePointer?, _ minimumVersion: TLSVersion
+    ) throws(TLSConfigurationError) -> TLSContext {
+        guard let raw = unsafe SSL_CTX_new(method) else {
+            throw TLSConfigurationError(description: "no memory for a TLS context")
+        }
+        let context = unsafe TLSContext(owning: raw)
+        unsafe openssl_context_defaults(raw)
+        unsafe openssl_require_peer_certificate(raw)
+        guard unsafe openssl_set_minimum_version(raw, minimumVersion == .v1_3 ? 1 : 0) == 1 else {
+            throw TLSConfigurationError(description: "the TLS library does not know the minimum version")
+        }
+        return context
+    }
+
+    private func present(_ credentials: Credentials) throws(TLSConfigurationError) {
+        guard let key = PrivateKeyHandle(der: credentials.privateKey) else {
+            throw TLSConfigurationError(description: "the private key cannot be read again")
+        }
+        for (index, der) in credentials.chain.enumerated() {
+            guard let certificate = CertificateHandle(der: der) else {
+                throw TLSConfigurationError(description: "a certificate cannot be read again")
+            }
+            let isUsed =
+                index == 0
+                ? unsafe SSL_CTX_use_certificate(raw, certificate.raw)
+                : CInt(unsafe SSL_CTX_ctrl(raw, SSL_CTRL_CHAIN_CERT, 1, UnsafeMutableRawPointer(certificate.raw)))
+            guard isUsed == 1 else { throw TLSConfigurationError(description: "\(TLSError.taken().detail)") }
+        }
+        guard unsafe SSL_CTX_use_PrivateKey(raw, key.raw) == 1 else {
+            throw TLSConfigurationError(description: TLSError.taken().detail)
+        }
+    }
+
+    private func trust(_ anchors: [[UInt8]], announce: Bool) throws(TLSConfigurationError) {
+        for der in anchors {
+            guard let anchor = CertificateHandle(der: der),
+                unsafe openssl_add_trust_anchor(raw, anchor.raw, announce ? 1 : 0) == 1
+            else { throw TLSConfigurationError(description: "a trust anchor cannot be used") }
+        }
+    }
+
+    /// 32 bytes that differ when the trust set does (SSL_CTX_set_session_id_context(3)).
+    private static func sessionContext(_ anchors: [[UInt8]]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 32)
+        var count: CUnsignedInt = 0
+        let all = anchors.flatMap { $0 }
+        _ = unsafe EVP_Digest(all, all.count, &digest, &count, EVP_sha256(), nil)
+        return digest
+    }
+}

@@ -1,0 +1,160 @@
+import Addressing
+import COpenSSL
+import Glibc
+
+/// A session that may be resumed; owns an `SSL_SESSION`.
+@safe final class TLSResumption {
+    fileprivate let raw: OpaquePointer
+
+    fileprivate init(owning raw: OpaquePointer) { unsafe self.raw = raw }
+
+    deinit { unsafe SSL_SESSION_free(raw) }
+}
+
+/// One TLS connection on a non-blocking socket (RFC 8446, RFC 5246).
+@safe struct TLSSession: ~Copyable {
+    enum HandshakeOutcome { case done, wantsRead, wantsWrite, failed(TLSError) }
+    /// `end` is the peer's close_notify; an end without it is a failure, since anyone could have cut the connection.
+    enum IOOutcome { case bytes(Int), wantsRead, wantsWrite, end, failed(TLSError) }
+
+    private let raw: OpaquePointer
+    private let sanGlobs: [String]?
+    /// After a fatal error OpenSSL must not be asked to say goodbye.
+    private var isBroken = false
+    private var saidGoodbye = false
+
+    init(serverSide context: TLSContext, descriptor: CInt) throws(TLSError) {
+        unsafe raw = try TLSSession.make(context, descriptor)
+        sanGlobs = nil
+        unsafe SSL_set_accept_state(raw)
+    }
+
+    init(
+        clientSide context: TLSContext, descriptor: CInt, verify: ServerVerification, resuming: TLSResumption?
+    ) throws(TLSError) {
+        let session = unsafe try TLSSession.make(context, descriptor)
+        var isSet: CInt = 1
+        var name: String?
+        switch verify {
+        case .full(.dns(let host)):
+            isSet = unsafe openssl_expect_host(session, host)
+            name = host
+        case .full(.address(let address)):
+            let bytes = address.bytes
+            isSet = unsafe openssl_expect_address(session, bytes, bytes.count)
+        case .sans(_, let sni), .chainOnly(let sni): name = sni
+        }
+        if isSet == 1, let name { isSet = unsafe openssl_set_server_name(session, name) }
+        if isSet == 1, let resuming { isSet = unsafe SSL_set_session(session, resuming.raw) }
+        unsafe SSL_set_connect_state(session)
+        unsafe raw = session
+        if case .sans(let globs, _) = verify { sanGlobs = globs } else { sanGlobs = nil }
+        if isSet != 1 { isBroken = true }
+    }
+
+    deinit { unsafe SSL_free(raw) }
+
+    private static func make(_ context: TLSContext, _ descriptor: CInt) throws(TLSError) -> OpaquePointer {
+        guard let session = unsafe SSL_new(context.raw) else { throw TLSError(.internalError, "no memory for TLS") }
+        guard unsafe SSL_set_fd(session, descriptor) == 1 else {
+            unsafe SSL_free(session)
+            throw TLSError.taken()
+        }
+        return unsafe session
+    }
+
+    mutating func handshake() -> HandshakeOutcome {
+        guard !isBroken else { return .failed(TLSError(.internalError, "the server's name cannot be checked")) }
+        ERR_clear_error()
+        openssl_forget_verify_failure()
+        let result = unsafe SSL_do_handshake(raw)
+        if result == 1 { return checkNames() }
+        switch failure(of: result) {
+        case .wantsRead: return .wantsRead
+        case .wantsWrite: return .wantsWrite
+        case .end: return .failed(TLSError(.truncated, "the peer closed the connection in the handshake"))
+        case .failed(let error): return .failed(error)
+        case .bytes: return .done
+        }
+    }
+
+    private mutating func checkNames() -> HandshakeOutcome {
+        guard let sanGlobs else { return .done }
+        guard let summary = peerIdentity()?.summary,
+            (summary.uriNames + summary.dnsNames).contains(where: { name in sanGlobs.contains { Glob.matches($0, name) } })
+        else { return .failed(TLSError(.nameMismatch, "no name of the server's certificate is among the allowed ones")) }
+        return .done
+    }
+
+    /// Reads into the start of the buffer.
+    mutating func read(into buffer: inout [UInt8]) -> IOOutcome {
+        ERR_clear_error()
+        let count = unsafe buffer.withUnsafeMutableBufferPointer {
+            unsafe SSL_read(raw, $0.baseAddress, CInt(clamping: $0.count))
+        }
+        return count > 0 ? .bytes(Int(count)) : failure(of: count)
+    }
+
+    /// Writes some of the bytes. After `wantsWrite` the same bytes, or more, must be written next.
+    mutating func write(_ bytes: Span<UInt8>) -> IOOutcome {
+        ERR_clear_error()
+        let count = unsafe bytes.withUnsafeBufferPointer {
+            unsafe SSL_write(raw, $0.baseAddress, CInt(clamping: $0.count))
+        }
+        return count > 0 ? .bytes(Int(count)) : failure(of: count)
+    }
+
+    private mutating func failure(of result: CInt) -> IOOutcome {
+        let number = errno
+        switch unsafe SSL_get_error(raw, result) {
+        case SSL_ERROR_WANT_READ: return .wantsRead
+        case SSL_ERROR_WANT_WRITE: return .wantsWrite
+        case SSL_ERROR_ZERO_RETURN: return .end
+        case SSL_ERROR_SYSCALL where ERR_peek_error() == 0:
+            isBroken = true
+            return .failed(.system(number))
+        case _:
+            isBroken = true
+            return .failed(.taken())
+        }
+    }
+
+    /// Bytes are buffered that the socket will not announce again.
+    var hasPending: Bool { unsafe SSL_has_pending(raw) == 1 }
+
+    /// Sends close_notify, once; the peer's is not waited for.
+    mutating func sendCloseNotify() {
+        guard !isBroken, !saidGoodbye else { return }
+        saidGoodbye = true
+        ERR_clear_error()
+        _ = unsafe SSL_shutdown(raw)
+    }
+
+    // MARK: what was agreed
+
+    var isResumed: Bool { unsafe SSL_session_reused(raw) == 1 }
+
+    /// The name the client asked for (RFC 6066 section 3).
+    var serverName: String? {
+        unsafe SSL_get_servername(raw, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
+    }
+
+    var negotiatedProtocol: String? {
+        var count: CUnsignedInt = 0
+        guard let name = unsafe openssl_alpn(raw, &count), count > 0 else { return nil }
+        return unsafe String(
+            decoding: UnsafeRawBufferPointer(start: name, count: Int(count)), as: UTF8.self)
+    }
+
+    func peerIdentity() -> PeerIdentity? {
+        guard let certificate = unsafe SSL_get1_peer_certificate(raw) else { return nil }
+        return unsafe PeerIdentity(CertificateHandle(owning: certificate))
+    }
+
+    /// The session for the next connection; under TLS 1.3 there is one only after the server's ticket was read.
+    func resumption() -> TLSResumption? {
+        guard let session = unsafe SSL_get1_session(raw) else { return nil }
+        let resumption = unsafe TLSResumption(owning: session)
+        return unsafe SSL_SESSION_is_resumable(session) == 1 ? resumption : nil
+    }
+}
