@@ -41,6 +41,7 @@ let package = Package(
             dependencies: [
                 "Addressing", "Proxy", "NetSetup",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -52,6 +53,8 @@ int linux_epoll_wait(int epoll, struct linux_event *events, int timeout_millisec
 }
 
 int linux_eventfd(void) { return answer(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int linux_blocking_eventfd(void) { return answer(eventfd(0, EFD_CLOEXEC)); }
 
 int linux_eventfd_signal(int descriptor) {
     uint64_t one = 1;
@@ -228,3 +231,9 @@ int linux_become(uint32_t user, uint32_t group) {
 }
 
 int linux_may_change_user(void) { return linux_has_capability(CAP_SETUID) && linux_has_capability(CAP_SETGID); }
+
+int linux_affinity_count(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof set, &set) < 0 ? -errno : CPU_COUNT(&set);
+}

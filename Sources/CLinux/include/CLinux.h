@@ -51,6 +51,8 @@ struct linux_event {
 int linux_epoll_wait(int epoll, struct linux_event *events, int timeout_milliseconds);
 
 int linux_eventfd(void);
+/// One that `linux_eventfd_clear` waits on.
+int linux_blocking_eventfd(void);
 int linux_eventfd_signal(int descriptor);
 int linux_eventfd_clear(int descriptor);
 
@@ -103,6 +105,9 @@ int linux_become(uint32_t user, uint32_t group);
 static inline uint32_t linux_user(void) { return geteuid(); }
 /// 1 when this process may take on another user: CAP_SETUID and CAP_SETGID.
 int linux_may_change_user(void);
+
+/// Processors that sched_getaffinity(2) leaves this process.
+int linux_affinity_count(void);
 
 #define LINUX_CAP_NET_ADMIN 12
 #define LINUX_CAP_NET_RAW 13

@@ -60,7 +60,7 @@ package struct CertificateLoader {
 
     private func holdsPair(_ directory: String) -> Bool {
         CertificateLoader.pairNames.contains { names in
-            if case .absent = CertificateFile.read("\(directory)/\(names.0)") { return false }
+            if case .absent = SmallFile.read("\(directory)/\(names.0)") { return false }
             return true
         }
     }
@@ -142,7 +142,7 @@ package struct CertificateLoader {
     }
 
     private mutating func content(_ path: String) -> [UInt8]? {
-        switch CertificateFile.read(path) {
+        switch SmallFile.read(path) {
         case .bytes(let bytes): return bytes
         case .absent: return nil
         case .unreadable(let why):

@@ -26,33 +26,33 @@ enum IdentityHeaders {
     /// Base64 of compact JSON, keys in this order.
     private static func tlsInfo(_ summary: CertificateSummary) -> [UInt8] {
         var json: [UInt8] = []
-        JSONText.append("{\"subject\":", to: &json)
+        JSONText.appendRaw("{\"subject\":", to: &json)
         JSONText.append(summary.subject, to: &json)
-        JSONText.append(",\"uri_sans\":", to: &json)
+        JSONText.appendRaw(",\"uri_sans\":", to: &json)
         appendList(summary.uriNames, to: &json)
-        JSONText.append(",\"dns_sans\":", to: &json)
+        JSONText.appendRaw(",\"dns_sans\":", to: &json)
         appendList(summary.dnsNames, to: &json)
-        JSONText.append(",\"hash\":", to: &json)
+        JSONText.appendRaw(",\"hash\":", to: &json)
         JSONText.append("sha256:" + hex(summary.sha256), to: &json)
-        JSONText.append(",\"not_before\":", to: &json)
+        JSONText.appendRaw(",\"not_before\":", to: &json)
         JSONText.append(Timestamp.text(seconds: summary.notBefore), to: &json)
-        JSONText.append(",\"not_after\":", to: &json)
+        JSONText.appendRaw(",\"not_after\":", to: &json)
         JSONText.append(Timestamp.text(seconds: summary.notAfter), to: &json)
-        JSONText.append(",\"serial\":", to: &json)
+        JSONText.appendRaw(",\"serial\":", to: &json)
         JSONText.append(summary.serial, to: &json)
-        JSONText.append("}", to: &json)
+        JSONText.appendRaw("}", to: &json)
         var encoded: [UInt8] = []
         Base64.append(json, to: &encoded)
         return encoded
     }
 
     private static func appendList(_ items: [String], to json: inout [UInt8]) {
-        JSONText.append("[", to: &json)
+        JSONText.appendRaw("[", to: &json)
         for (index, item) in items.enumerated() {
-            if index > 0 { JSONText.append(",", to: &json) }
+            if index > 0 { JSONText.appendRaw(",", to: &json) }
             JSONText.append(item, to: &json)
         }
-        JSONText.append("]", to: &json)
+        JSONText.appendRaw("]", to: &json)
     }
 
     /// Envoy's grammar: `By=…;Hash=…;Subject="…";URI=…;DNS=…`.

@@ -11,17 +11,17 @@ enum JSONText {
                 line.append(0x5c)
                 line.append(byte)
             case 0x20..<0x7f: line.append(byte)
-            case 0x0a: append("\\n", to: &line)
-            case 0x0d: append("\\r", to: &line)
-            case 0x09: append("\\t", to: &line)
+            case 0x0a: appendRaw("\\n", to: &line)
+            case 0x0d: appendRaw("\\r", to: &line)
+            case 0x09: appendRaw("\\t", to: &line)
             case 0..<0x20, 0x7f:
-                append("\\u00", to: &line)
+                appendRaw("\\u00", to: &line)
                 line.append(hex(byte >> 4))
                 line.append(hex(byte & 15))
             case _:
                 let length = utf8Length(bytes, at: index)
                 if length == 0 {
-                    append("\\ufffd", to: &line)
+                    appendRaw("\\ufffd", to: &line)
                 } else {
                     for offset in 0..<length { line.append(bytes[index + offset]) }
                     index += length - 1
@@ -38,7 +38,7 @@ enum JSONText {
     }
 
     /// Text as it stands, without quotes.
-    static func append(_ text: StaticString, to line: inout [UInt8]) {
+    static func appendRaw(_ text: StaticString, to line: inout [UInt8]) {
         unsafe line.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 

@@ -1,4 +1,4 @@
-/// Why the process cannot start or go on: one sentence that names the variable, file or capability.
+/// Why the process cannot start or go on: sentences that each name a variable, file or capability.
 package struct FatalError: Error, CustomStringConvertible {
     /// sysexits.h and SPEC: what a caller can act on.
     package enum ExitCode: Int32, Sendable {
@@ -8,13 +8,17 @@ package struct FatalError: Error, CustomStringConvertible {
         case noPermission = 77
     }
 
-    package let sentence: String
+    package let sentences: [String]
     package let exitCode: ExitCode
 
     package init(_ sentence: String, exitCode: ExitCode = .failed) {
-        self.sentence = sentence
+        self.init([sentence], exitCode: exitCode)
+    }
+
+    package init(_ sentences: [String], exitCode: ExitCode = .failed) {
+        self.sentences = sentences
         self.exitCode = exitCode
     }
 
-    package var description: String { sentence }
+    package var description: String { sentences.joined(separator: "; ") }
 }

@@ -53,7 +53,7 @@ package struct ProxyProcess {
                 needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
                 needsClient: configuration.capture.isTransparent, now: linux_wall_microseconds() / 1_000_000)
         } catch {
-            throw FatalError(error.sentences.joined(separator: "; "))
+            throw FatalError(error.sentences)
         }
     }
 

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// The lowest protocol version that is spoken.
-enum TLSVersion { case v1_2, v1_3 }
+package enum TLSVersion: Sendable { case v1_2, v1_3 }
 
 /// Why material cannot be used, although it was checked when it was read.
 struct TLSConfigurationError: Error, CustomStringConvertible {

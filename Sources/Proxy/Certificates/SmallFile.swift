@@ -1,7 +1,7 @@
 import Glibc
 
 /// Reads one small file whole.
-enum CertificateFile {
+enum SmallFile {
     enum Content {
         case bytes([UInt8])
         case absent

@@ -1,0 +1,48 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Proxy
+
+/// How a command ends that could not do its work: a sentence for people on standard error, a line for machines in
+/// the log, an exit code for callers.
+enum Failure {
+    static func report(_ error: FatalError, _ logger: Logger, _ sink: LogSink) -> ExitCode {
+        for sentence in error.sentences {
+            StandardError.write("sidecar: \(sentence)\n")
+            logger.critical("\(sentence)")
+        }
+        sink.flush()
+        return ExitCode(error.exitCode.rawValue)
+    }
+}
+
+/// The environment as a configuration, or the end.
+enum Environment {
+    static func configuration() throws(FatalError) -> Configuration {
+        do throws(ConfigurationProblems) {
+            return try Configuration.parse(variables, usableCPUs: UsableCPUs.count())
+        } catch {
+            throw FatalError(error.sentences)
+        }
+    }
+
+    private static var variables: [String: String] {
+        var variables: [String: String] = [:]
+        var next = unsafe environ
+        while let entry = unsafe next.pointee {
+            let text = unsafe String(cString: entry)
+            if let equals = text.firstIndex(of: "=") {
+                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            unsafe next += 1
+        }
+        return variables
+    }
+}
+
+enum StandardError {
+    static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = unsafe Glibc.write(STDERR_FILENO, bytes, bytes.count)  // nothing can be done if nobody reads it
+    }
+}
