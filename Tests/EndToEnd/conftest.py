@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,8 +15,14 @@ import pytest
 
 from kit.process import Process
 from kit.proxy import Identities, Proxy, shared_binary
+from kit.transparent import PodPair
 
 KIT = Path(__file__).parent / "kit"
+
+
+def pytest_configure() -> None:
+    # A terminated run tears down as an interrupted one does: no namespace or process stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +100,29 @@ def proxy(binary: Path, identities: Identities, app: dict[str, int], scratch: Pa
 def needs_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
+
+
+@pytest.fixture(scope="session")
+def pods(binary: Path, scratch: Path) -> Iterator[PodPair]:
+    """Two pods with default settings that many tests share; their sidecars must survive all of them."""
+    needs_root()
+    pair = PodPair(scratch, binary)
+    try:
+        pair.start(pair.a, INJECT_CLIENT_HEADERS="true")
+        pair.start(pair.b, INJECT_CLIENT_HEADERS="true")
+        yield pair
+        for pod in (pair.a, pair.b):
+            assert pod.sidecar and pod.sidecar.is_running, f"a shared sidecar died:\n{pod.sidecar.output_tail()}"
+    finally:
+        pair.remove()
+
+
+@pytest.fixture
+def fresh_pods(binary: Path, directory: Path) -> Iterator[PodPair]:
+    """Pods of one test's own, nothing started yet."""
+    needs_root()
+    pair = PodPair(directory, binary)
+    try:
+        yield pair
+    finally:
+        pair.remove()
