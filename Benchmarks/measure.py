@@ -1,0 +1,152 @@
+"""What a process costs (CPU from the scheduler, memory from the page tables) and what h2load saw."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def process_tree(root: int) -> list[int]:
+    """The process and all its descendants: nginx and haproxy may fork workers."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            # The command name may hold blanks and parentheses: the fields start after the last ")".
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    tree, todo = [], [root]
+    while todo:
+        process = todo.pop()
+        tree.append(process)
+        todo.extend(children.get(process, []))
+    return tree
+
+
+def cpu_seconds(root: int) -> float:
+    """CPU time, user and system, of all threads of a process tree.
+
+    schedstat counts nanoseconds where /proc/PID/stat counts ticks of 10 ms; a thread that has
+    ended is missing from it, which no contender does under steady load.
+    """
+    total = 0
+    for process in process_tree(root):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def pss_bytes(root: int) -> int:
+    """Proportional memory of a process tree: pages shared with others count in part."""
+    total = 0
+    for process in process_tree(root):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+@dataclass
+class Sample:
+    """One measured window of steady load."""
+
+    requests: int
+    failures: int
+    seconds: float
+    cpu: float
+    pss: int
+    latencies: list[float]
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds
+
+    @property
+    def cpu_per_request(self) -> float:
+        """Microseconds."""
+        return self.cpu / self.requests * 1e6
+
+    @property
+    def cpu_share(self) -> float:
+        """Percent of one core."""
+        return self.cpu / self.seconds * 100
+
+    def latency(self, percentile: float) -> float:
+        """Milliseconds."""
+        ordered = self.latencies
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percentile / 100))]
+
+
+@dataclass
+class LoadGenerator:
+    """h2load with a client certificate, pinned to a core of its own."""
+
+    shim: Path
+    certificate: Path
+    key: Path
+    core: int
+    scratch: Path
+
+    def run(
+        self, root: int, url: str, *, connections: int, warm_up: float, window: float,
+        total_rate: float | None = None, streams: int | None = None,
+    ) -> Sample:
+        """Load `url` and account the process tree `root` for the requests that end inside the window.
+
+        The handshakes cost more than thousands of requests, so they are kept out: the window opens
+        after the warm-up, and h2load's own log says which answers ended inside it.
+        """
+        log = self.scratch / "h2load.log"
+        log.unlink(missing_ok=True)
+        margin = 0.3
+        command = [
+            "taskset", "-c", str(self.core), "h2load", f"--log-file={log}", "-t", "1", "-c", str(connections),
+            "-D", f"{(window + 2 * margin) * 1000:.0f}ms", f"--warm-up-time={warm_up * 1000:.0f}ms",
+            "--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519",
+        ]
+        command += ["-m", str(streams)] if streams else ["--h1"]
+        if total_rate:
+            command.append(f"--rps={total_rate / connections}")
+        environment = os.environ | {
+            "LD_PRELOAD": str(self.shim),
+            "BENCH_CLIENT_CERT": str(self.certificate),
+            "BENCH_CLIENT_KEY": str(self.key),
+        }
+        load = subprocess.Popen(
+            [*command, url], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            time.sleep(warm_up + margin)
+            opened, cpu_before = time.time(), cpu_seconds(root)
+            time.sleep(window)
+            closed, cpu_after = time.time(), cpu_seconds(root)
+            pss = pss_bytes(root)
+            output, _ = load.communicate(timeout=60)
+        finally:
+            load.kill()
+            load.wait()
+        latencies, failures = [], 0
+        if not log.exists():
+            raise RuntimeError(f"h2load failed:\n{output}")
+        with log.open() as rows:
+            for row in rows:
+                fields = row.split()
+                start, status, duration = int(fields[0]) / 1e6, fields[1], int(fields[2]) / 1e6
+                if opened <= start + duration <= closed:
+                    if status == "200":
+                        latencies.append(duration * 1000)
+                    else:
+                        failures += 1
+        if not latencies:
+            raise RuntimeError(f"h2load got no answer from {url}:\n{output}")
+        return Sample(len(latencies), failures, closed - opened, cpu_after - cpu_before, pss, sorted(latencies))
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values) if values else float("nan")

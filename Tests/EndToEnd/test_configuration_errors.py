@@ -1,0 +1,130 @@
+"""A wrong setting ends the start with exit code 1 and a sentence that names it."""
+
+import pytest
+from kit.pki import CLIENT
+from kit.proxy import free_port, run_once
+
+
+@pytest.fixture
+def settings(identities):
+    return {
+        "TLS_LISTEN_PORT": str(free_port()), "MONITOR_PORT": str(free_port()), "UPSTREAM_URL": "http://127.0.0.1:9",
+        "SERVER_CERT_DIR": str(identities.server_directory), "CLIENT_CERT_DIR": str(identities.client_directory),
+        "CA_DIR": str(identities.ca_directory),
+    }
+
+
+def complaint(binary, settings: dict[str, str]) -> str:
+    """What the proxy says on stderr before it gives up."""
+    done = run_once(binary, ["run"], settings)
+    assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.stderr.strip(), "a fatal error says why on stderr"
+    return done.stderr
+
+
+@pytest.mark.parametrize("name, value", [
+    ("TLS_LISTEN_PORT", "https"), ("TLS_LISTEN_PORT", "0"), ("TLS_LISTEN_PORT", "65536"), ("TLS_LISTEN_PORT", "-1"),
+    ("MONITOR_PORT", "8081x"), ("UPSTREAM_URL", "ftp://localhost"), ("UPSTREAM_URL", "localhost:8000"),
+    ("UPSTREAM_URL", ""), ("TLS_MIN_VERSION", "1.1"), ("INJECT_CLIENT_HEADERS", "cn,shoe-size"),
+    ("INCLUDE_OUTBOUND_CIDRS", "10.0.0.0/33"), ("OUTBOUND_MTLS_CIDRS", "10.0.0/8"), ("EXCLUDE_OUTBOUND_CIDRS", "fd00::/129"),
+    ("INCLUDE_INBOUND_PORTS", "80-70"), ("EXCLUDE_OUTBOUND_PORTS", "53,x"), ("EXCLUDE_OUTBOUND_UIDS", "root"),
+    ("TRANSPARENT", "maybe"), ("INBOUND_PLAINTEXT", "sometimes"), ("OUTBOUND_DEFAULT", "tls"), ("OUTBOUND_VERIFY", "none"),
+    ("OUTBOUND_VERIFY", "san:"), ("CAPTURE_MARK", "0x5c0"), ("CAPTURE_MARK", "0x5c1/0xfff"), ("CAPTURE_TABLE", "254"),
+    ("PROXY_UID", "0"), ("LOG_LEVEL", "loud"), ("ACCESS_LOG", "sometimes"), ("WORKER_THREADS", "0"),
+    ("MAX_CONNECTIONS", "many"), ("HEADER_TIMEOUT_SECS", "-1"), ("IDLE_TIMEOUT_SECS", "5m"), ("MAX_HEADER_BYTES", ""),
+    ("PRESERVE_HOST", "ja"), ("SHUTDOWN_TIMEOUT_SECS", "99999999999999999999"),
+])
+def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
+    said = complaint(binary, settings | {name: value})
+    assert name in said
+    assert value in said
+
+
+@pytest.mark.parametrize("name, value", [
+    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("OUTBOUND_PROXY_PORT", "8082"),
+    ("ENABLE_METRICS", "true"), ("LOG_FORMAT", "text"), ("INBOUND_PLAINTEXT", "probes"), ("TLS_CERT_URI", "kbs:///a/b/c"),
+    ("UPSTREAM_URL", "h2c://127.0.0.1:9"), ("UPSTREAM_PROTOCOL", "h2c"), ("UPSTREAM_READINESS_URL", "http://127.0.0.1:9/"),
+])
+def test_a_setting_that_is_not_supported_yet_is_refused_not_ignored(binary, settings, name, value):
+    """Each line goes when its feature comes: the value is then valid and the proxy starts."""
+    said = complaint(binary, settings | {name: value})
+    assert name in said
+
+
+def test_all_problems_are_told_at_once(binary, settings):
+    said = complaint(binary, settings | {"TLS_LISTEN_PORT": "x", "LOG_LEVEL": "y", "OUTBOUND_MTLS_CIDRS": "z"})
+    assert all(name in said for name in ("TLS_LISTEN_PORT", "LOG_LEVEL", "OUTBOUND_MTLS_CIDRS"))
+
+
+def test_aliases_that_disagree_are_a_problem(binary, settings):
+    said = complaint(binary, settings | {"HTTPS_PORT": str(free_port())})
+    assert "TLS_LISTEN_PORT" in said and "HTTPS_PORT" in said
+
+
+def test_two_listeners_on_one_port_are_a_problem(binary, settings):
+    said = complaint(binary, settings | {"MONITOR_PORT": settings["TLS_LISTEN_PORT"]})
+    assert "TLS_LISTEN_PORT" in said and "MONITOR_PORT" in said
+
+
+def test_a_port_that_is_taken_is_named(binary, settings, app):
+    assert str(app["http"]) in complaint(binary, settings | {"TLS_LISTEN_PORT": str(app["http"])})
+
+
+def test_a_missing_directory_is_named(binary, settings, directory):
+    assert str(directory / "nowhere") in complaint(binary, settings | {"SERVER_CERT_DIR": str(directory / "nowhere")})
+
+
+def test_a_missing_key_is_named(binary, settings, identities, directory):
+    home = identities.authority.server().write(directory / "no-key")
+    (home / "tls.key").unlink()
+    assert str(home) in complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+
+
+@pytest.mark.parametrize("file", ["tls.crt", "tls.key"])
+def test_garbage_in_a_pair_names_the_file(binary, settings, identities, directory, file):
+    home = identities.authority.server().write(directory / "garbage")
+    (home / file).write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    assert str(home) in complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+
+
+def test_a_garbage_bundle_names_the_file(binary, settings, directory):
+    (directory / "ca.crt").write_text("not a certificate")
+    assert str(directory / "ca.crt") in complaint(binary, settings | {"CA_DIR": str(directory)})
+
+
+def test_a_key_of_another_certificate_is_an_error(binary, settings, identities, directory):
+    home = identities.authority.server().write(directory / "mismatch")
+    (home / "tls.key").write_bytes(identities.authority.server().key_pem)
+    said = complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+    assert str(home) in said and "match" in said
+
+
+def test_an_encrypted_key_is_a_clear_error(binary, settings, identities, directory):
+    pair = identities.authority.server()
+    home = pair.write(directory / "encrypted")
+    (home / "tls.key").write_bytes(pair.encrypted_key_pem(b"secret"))
+    said = complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+    assert str(home) in said and ("encrypted" in said or "passphrase" in said)
+
+
+@pytest.mark.parametrize("kind", ["expired", "not yet valid", "client only"])
+def test_an_unusable_server_certificate_is_an_error(binary, settings, identities, directory, kind):
+    authority = identities.authority
+    pair = {
+        "expired": authority.expired, "not yet valid": authority.not_yet_valid,
+        "client only": lambda: authority.issue("c", usages=(CLIENT,)),
+    }[kind]()
+    home = pair.write(directory / "unusable")
+    assert str(home) in complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+
+
+def test_no_trust_anchor_at_all_is_fatal(binary, settings, directory):
+    assert str(directory) in complaint(binary, settings | {"CA_DIR": str(directory)})
+
+
+def test_an_unknown_command_is_a_usage_error(binary):
+    assert run_once(binary, ["dance"], {}).returncode == 2
+
+
+def test_an_unknown_option_is_a_usage_error(binary):
+    assert run_once(binary, ["run", "--fast"], {}).returncode == 2
