@@ -1,8 +1,98 @@
 import ArgumentParser
+import Glibc
+import Logging
+import NetSetup
+import Proxy
 
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "init", abstract: "Program the capture rules of this network namespace.")
+        commandName: "init", abstract: "Program the capture rules of this network namespace.",
+        discussion: "Without an option: writes the rules, replacing what an earlier run left. Settings come from the environment.")
 
-    func run() throws {}
+    @Flag(help: "Print the nftables ruleset and the ip rules and routes; change nothing, need no privilege.")
+    var dryRun = false
+
+    @Flag(help: "Exit 0 only if the kernel holds exactly these rules; else say what differs.")
+    var verify = false
+
+    @Flag(help: "Take all of it away.")
+    var remove = false
+
+    @Option(help: "text, or json for machines.")
+    var output = OutputFormat.text
+
+    enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+    func validate() throws {
+        guard [dryRun, verify, remove].count(where: { $0 }) <= 1 else {
+            throw ValidationError("--dry-run, --verify and --remove exclude each other")
+        }
+    }
+
+    func run() throws {
+        let sink = LogSink(output: STDERR_FILENO)
+        let logger = Logger.json(sink, level: .info)
+        do throws(FatalError) {
+            let plan = CapturePlan(CaptureSettings(try Environment.configuration()))
+            let differences = try perform(plan)
+            guard differences.isEmpty else { throw FatalError(differences) }
+        } catch {
+            throw Failure.report(error, logger, sink)
+        }
+    }
+
+    /// Does what was asked and prints the result; answers what a verification found.
+    private func perform(_ plan: CapturePlan) throws(FatalError) -> [String] {
+        do throws(NetSetupError) {
+            if dryRun {
+                print(output == .text ? plan.text : plan.json)
+            } else if verify {
+                let differences = try CaptureInstaller.verify(plan)
+                report("verified", differences)
+                return differences
+            } else if remove {
+                try CaptureInstaller.remove(plan)
+                report("removed", [])
+            } else {
+                try CaptureInstaller.apply(plan)
+                report("applied", [])
+            }
+            return []
+        } catch {
+            throw FatalError(error.sentence, exitCode: error.isPermission ? .noPermission : .failed)
+        }
+    }
+
+    private func report(_ done: String, _ differences: [String]) {
+        switch output {
+        case .text: if differences.isEmpty { print("capture rules \(done)") }
+        case .json:
+            let list = differences.map { JSONValue.string($0) }
+            print(JSONValue.object([("action", .string(done)), ("ok", .bool(list.isEmpty)), ("differences", .array(list))]))
+        }
+    }
+}
+
+extension CapturePlan {
+    fileprivate var text: String { nftText + "\n" + ipCommands.joined(separator: "\n") }
+
+    fileprivate var json: String {
+        JSONValue.object([("nft", .string(nftText)), ("ip", .array(ipCommands.map { .string($0) }))]).description
+    }
+}
+
+extension CaptureSettings {
+    init(_ configuration: Configuration) {
+        let capture = configuration.capture
+        self.init(
+            inboundCapturePort: capture.inboundPort, outboundCapturePort: capture.outboundPort,
+            includeInboundPorts: capture.includeInboundPorts, excludeInboundPorts: capture.excludeInboundPorts,
+            ownPorts: configuration.ownPorts, includeOutboundCIDRs: capture.includeOutboundCIDRs,
+            excludeOutboundCIDRs: capture.excludeOutboundCIDRs, includeOutboundPorts: capture.includeOutboundPorts,
+            excludeOutboundPorts: capture.excludeOutboundPorts, excludeOutboundUIDs: capture.excludeOutboundUIDs,
+            proxyUID: capture.proxyUID,
+            captureMark: FirewallMark(value: capture.captureMark.value, mask: capture.captureMark.mask),
+            proxyMark: FirewallMark(value: capture.proxyMark.value, mask: capture.proxyMark.mask),
+            routingTable: capture.routingTable)
+    }
 }

@@ -1,3 +1,88 @@
+// nftables over libnftnl and policy routing over libmnl, as the few calls that the capture plan needs.
+//
+// Functions answer 0 or a count, or the negated errno.
 #pragma once
-#include <libmnl/libmnl.h>
-#include <libnftnl/common.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: one nftables transaction
+
+struct nf_transaction;
+struct nf_rule;
+
+/// NULL without memory.
+struct nf_transaction *nf_begin(void);
+void nf_free(struct nf_transaction *transaction);
+
+/// Makes sure the table exists, then deletes it: what follows starts from nothing.
+int nf_replace_table(struct nf_transaction *transaction, const char *table);
+int nf_delete_table(struct nf_transaction *transaction, const char *table);
+int nf_add_table(struct nf_transaction *transaction, const char *table);
+/// A base chain when `type` is given, else a plain one that rules jump to.
+int nf_add_chain(struct nf_transaction *transaction, const char *table, const char *name, const char *type,
+                 uint32_t hook, int32_t priority);
+int nf_add_rule(struct nf_transaction *transaction, struct nf_rule *rule);
+/// Sends it all; the kernel takes everything or nothing.
+int nf_commit(struct nf_transaction *transaction);
+
+// MARK: one rule, expression by expression
+
+struct nf_rule *nf_rule_new(const char *table, const char *chain);
+void nf_rule_free(struct nf_rule *rule);
+
+enum nf_meta { NF_META_L4PROTO, NF_META_NFPROTO, NF_META_MARK, NF_META_INTERFACE_INDEX, NF_META_INTERFACE_NAME, NF_META_USER };
+
+int nf_load_meta(struct nf_rule *rule, enum nf_meta key);
+/// Network header, or transport header.
+int nf_load_payload(struct nf_rule *rule, int is_transport, uint32_t offset, uint32_t length);
+int nf_load_destination_type(struct nf_rule *rule);
+int nf_load_transparent_socket(struct nf_rule *rule);
+int nf_load_connection_direction(struct nf_rule *rule);
+int nf_load_connection_state(struct nf_rule *rule);
+int nf_load_connection_mark(struct nf_rule *rule);
+/// register = (register & mask) ^ flip
+int nf_bitwise(struct nf_rule *rule, const void *mask, const void *flip, uint32_t length);
+int nf_compare(struct nf_rule *rule, int is_equal, const void *value, uint32_t length);
+int nf_range(struct nf_rule *rule, const void *low, const void *high, uint32_t length);
+int nf_counter(struct nf_rule *rule);
+int nf_verdict(struct nf_rule *rule, int is_accept);
+int nf_go_to(struct nf_rule *rule, const char *chain);
+/// Uses what the register holds as the port, so load one first.
+int nf_redirect_transparently(struct nf_rule *rule, uint16_t port);
+int nf_set_mark(struct nf_rule *rule);
+int nf_set_connection_mark(struct nf_rule *rule);
+int nf_load_immediate(struct nf_rule *rule, const void *value, uint32_t length);
+
+/// The rule as text, without counters, to compare it with another. Answers the length.
+int nf_rule_text(struct nf_rule *rule, char *text, size_t capacity);
+
+// MARK: what the kernel holds
+
+/// Calls back for each chain of the table, in no order; text describes hook, type, priority and policy.
+int nf_list_chains(const char *table, void (*found)(void *context, const char *name, const char *text), void *context);
+/// Calls back for each rule of the table, in the order of each chain.
+int nf_list_rules(const char *table, void (*found)(void *context, const char *chain, const char *text), void *context);
+
+// MARK: policy routing
+
+struct nf_policy {
+    int is_ipv6;
+    uint32_t priority;
+    uint32_t mark, mark_mask;
+    uint32_t table;
+    /// Source prefix; length 0 for any.
+    uint8_t source[16];
+    uint8_t source_length;
+    int comes_from_loopback;
+};
+
+int nf_policy_add(const struct nf_policy *policy);
+int nf_policy_delete(const struct nf_policy *policy);
+int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity);
+
+/// `local default dev lo table T`.
+int nf_route_add(int is_ipv6, uint32_t table);
+int nf_route_delete(int is_ipv6, uint32_t table);
+/// 1 when the route is there.
+int nf_route_exists(int is_ipv6, uint32_t table);
