@@ -1,0 +1,56 @@
+# What a user of a fresh machine needs: `make demo`, `make test`. Each target installs what it lacks when run as root on
+# Debian or Ubuntu, and otherwise says what is missing.
+
+SWIFT_BUILD = swift build -c release --product sidecar --static-swift-stdlib
+BINARY = $(CURDIR)/.build/release/sidecar
+VENV = .venv
+
+.PHONY: help build test unit-test end-to-end-test demo bench lint fuzz clean
+
+help:
+	@echo "make build   the release binary, .build/release/sidecar"
+	@echo "make demo    two pods on this machine, plain HTTP inside, mutual TLS between them"
+	@echo "make test    unit tests, then end-to-end tests (as root: in network namespaces too)"
+	@echo "make bench   CPU and memory beside haproxy, nginx and envoy"
+	@echo "make lint    formatting and the rules of the house"
+	@echo "make fuzz    the HTTP codec under libFuzzer, SECONDS=60"
+	@echo "make clean   remove what was built"
+
+build:
+	@scripts/install-deps.sh build
+	$(SWIFT_BUILD)
+
+test: unit-test end-to-end-test
+
+unit-test:
+	@scripts/install-deps.sh test
+	swift build --build-tests
+	swift test --skip-build
+
+end-to-end-test: build $(VENV)/ready
+	cd Tests/EndToEnd && SIDECAR_BIN=$(BINARY) ../../$(VENV)/bin/python -m pytest
+
+$(VENV)/ready: Tests/EndToEnd/requirements.txt
+	@scripts/install-deps.sh test
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+demo: build
+	@scripts/install-deps.sh demo
+	@SIDECAR_BIN=$(BINARY) scripts/demo.sh
+
+bench: build
+	@scripts/install-deps.sh bench
+	@SIDECAR_BIN=$(BINARY) scripts/bench.sh $(BENCH_OPTIONS)
+
+lint:
+	@scripts/lint.sh
+
+SECONDS ?= 60
+fuzz:
+	@scripts/install-deps.sh build
+	@scripts/fuzz.sh $(SECONDS)
+
+clean:
+	rm -rf .build .build-* $(VENV)
