@@ -1,6 +1,7 @@
 """Bodies of every framing arrive whole, in both directions."""
 
 import hashlib
+import time
 
 import pytest
 from kit import pattern
@@ -59,8 +60,6 @@ def test_trailers_of_a_request_reach_the_application_or_are_dropped_but_never_be
 
 
 def test_answers_stream_while_the_upstream_still_writes(proxy):
-    import time
-
     with proxy.connect() as client:
         started = time.monotonic()
         client.send(b"GET /drip/4/0.5 HTTP/1.1\r\nHost: localhost\r\n\r\n")

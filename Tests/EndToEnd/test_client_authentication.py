@@ -28,6 +28,17 @@ def test_a_bad_certificate_is_refused_by_an_alert(proxy, identities, app, kind, 
         with pytest.raises(ssl.SSLError, match="(?i)alert"):
             with context.wrap_socket(plain, server_hostname="localhost") as client:
                 # With TLS 1.3 the client is done before the server has looked: the alert comes on reading.
+                client.recv(100)
+    with proxy.connect() as client:
+        assert client.request("/echo").status == 200
+
+
+@pytest.mark.parametrize("kind", ["no certificate", "other CA", "expired", "not yet valid", "server only"])
+def test_a_request_sent_along_with_a_bad_certificate_is_not_served(proxy, identities, kind):
+    context = client_context(identities.ca_file, bad_pairs(identities)[kind])
+    with socket.create_connection(proxy.address, timeout=10) as plain:
+        with pytest.raises(OSError):
+            with context.wrap_socket(plain, server_hostname="localhost") as client:
                 client.sendall(b"GET /forbidden HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 client.recv(100)
     with proxy.connect() as client:

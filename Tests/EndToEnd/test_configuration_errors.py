@@ -29,7 +29,7 @@ def complaint(binary, settings: dict[str, str]) -> str:
     ("INCLUDE_OUTBOUND_CIDRS", "10.0.0.0/33"), ("OUTBOUND_MTLS_CIDRS", "10.0.0/8"), ("EXCLUDE_OUTBOUND_CIDRS", "fd00::/129"),
     ("INCLUDE_INBOUND_PORTS", "80-70"), ("EXCLUDE_OUTBOUND_PORTS", "53,x"), ("EXCLUDE_OUTBOUND_UIDS", "root"),
     ("TRANSPARENT", "maybe"), ("INBOUND_PLAINTEXT", "sometimes"), ("OUTBOUND_DEFAULT", "tls"), ("OUTBOUND_VERIFY", "none"),
-    ("OUTBOUND_VERIFY", "san:"), ("CAPTURE_MARK", "0x5c0"), ("CAPTURE_MARK", "0x5c1/0xfff"), ("CAPTURE_TABLE", "254"),
+    ("OUTBOUND_VERIFY", "san:"), ("CAPTURE_MARK", "0x15c0/0xfff"), ("CAPTURE_MARK", "0x5c1/0xfff"), ("CAPTURE_TABLE", "254"),
     ("PROXY_UID", "0"), ("LOG_LEVEL", "loud"), ("ACCESS_LOG", "sometimes"), ("WORKER_THREADS", "0"),
     ("MAX_CONNECTIONS", "many"), ("HEADER_TIMEOUT_SECS", "-1"), ("IDLE_TIMEOUT_SECS", "5m"), ("MAX_HEADER_BYTES", ""),
     ("PRESERVE_HOST", "ja"), ("SHUTDOWN_TIMEOUT_SECS", "99999999999999999999"),

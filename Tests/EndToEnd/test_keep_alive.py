@@ -1,5 +1,11 @@
 """Connections are kept and reused on both sides, and closed when either side asks for it."""
 
+import json
+import sys
+
+from conftest import KIT
+from kit.process import Process
+
 
 def test_requests_follow_each_other_on_one_connection(proxy):
     with proxy.connect() as client:
@@ -53,12 +59,6 @@ def test_a_request_that_arrives_byte_by_byte_is_understood(proxy):
 
 
 def test_an_upstream_that_died_while_idle_costs_no_request(start_proxy, directory):
-    import json
-    import sys
-
-    from conftest import KIT
-    from kit.process import Process
-
     def start_app(port: int) -> Process:
         return Process([sys.executable, str(KIT / "app.py"), "--http", str(port)], directory / "mortal-app")
 

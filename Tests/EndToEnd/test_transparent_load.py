@@ -3,11 +3,12 @@
 import sys
 
 import pytest
+from conftest import needs_root
 from kit import pattern
 from kit.capture import Capture
 from kit.pod import KIT, url
 from kit.process import wait_until
-from kit.transparent import HTTP
+from kit.transparent import HTTP, PodPair
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -16,9 +17,6 @@ GIGABYTE = 1 << 30
 @pytest.fixture(scope="module")
 def pods(binary, scratch):
     """Sidecars of this file's own: what they use in memory is this file's doing."""
-    from conftest import needs_root
-    from kit.transparent import PodPair
-
     needs_root()
     pair = PodPair(scratch, binary)
     try:

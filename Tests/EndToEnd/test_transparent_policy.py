@@ -111,16 +111,28 @@ def test_ca_needs_the_chain_only(start):
     assert_only_tls(capture, MARKER)
 
 
+def start_tls_server(pods, authority) -> None:
+    """A TLS server in b that is no sidecar and asks for no certificate."""
+    home = pods.write("tls-server", authority.server("b", addresses=pods.b.addresses))
+    pods.b.start_app("--tls", str(HTTP), "--certificate", str(home / "tls.crt"), "--key", str(home / "tls.key"))
+
+
 @pytest.mark.parametrize("verify", ["full", "ca", "san:*"])
 def test_no_verification_accepts_a_server_of_another_ca(fresh_pods, verify):
-    pods = fresh_pods
-    pods.start(pods.a, OUTBOUND_VERIFY=verify)
-    forged = pods.other_authority.issue("b", dns=("b.test",), addresses=pods.b.addresses)
-    # b trusts a (same CA directory), but a must not trust b.
-    pods.start(pods.b, pods.write("forged", forged))
-    with Capture(pods.network.namespace, pods.b.port) as capture:
-        assert call(pods, pods.b.ipv4).stdout.endswith("\n502")
+    fresh_pods.start(fresh_pods.a, OUTBOUND_VERIFY=verify)
+    start_tls_server(fresh_pods, fresh_pods.other_authority)
+    with Capture(fresh_pods.network.namespace, fresh_pods.b.port) as capture:
+        assert call(fresh_pods, fresh_pods.b.ipv4).stdout.endswith("\n502")
     assert not capture.holds(MARKER)
+
+
+@pytest.mark.parametrize("verify", ["full", "ca", "san:localhost"])
+def test_a_good_server_that_is_no_sidecar_is_reached(fresh_pods, verify):
+    fresh_pods.start(fresh_pods.a, OUTBOUND_VERIFY=verify)
+    start_tls_server(fresh_pods, fresh_pods.authority)
+    with Capture(fresh_pods.network.namespace, fresh_pods.b.port) as capture:
+        assert answered(call(fresh_pods, fresh_pods.b.ipv4))
+    assert_only_tls(capture, MARKER)
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
