@@ -106,6 +106,9 @@ static inline uint32_t linux_user(void) { return geteuid(); }
 /// 1 when this process may take on another user: CAP_SETUID and CAP_SETGID.
 int linux_may_change_user(void);
 
+/// Gives back the code pages that only the start needed: they are read from the page cache again when called.
+void linux_release_code_pages(void);
+
 /// Processors that sched_getaffinity(2) leaves this process.
 int linux_affinity_count(void);
 

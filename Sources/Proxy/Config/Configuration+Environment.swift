@@ -172,7 +172,9 @@ extension Configuration {
         if capture.captureMark.value & capture.proxyMark.mask == capture.proxyMark.value
             || capture.proxyMark.value & capture.captureMark.mask == capture.captureMark.value
         {
-            reader.complain("CAPTURE_MARK and PROXY_MARK cannot be told apart: give them different values under one mask")
+            reader.complain(
+                "CAPTURE_MARK=\(capture.captureMark) and PROXY_MARK=\(capture.proxyMark) cannot be told apart: "
+                    + "give them different values under one mask")
         }
         if (253...255).contains(capture.routingTable) {
             reader.complain("CAPTURE_TABLE=\(capture.routingTable) is a table of the system: use another number")

@@ -35,9 +35,11 @@ package struct Configuration: Sendable, Equatable {
     }
 
     /// A firewall mark under its mask, `0x5c0/0xfff`.
-    package struct Mark: Sendable, Equatable {
+    package struct Mark: Sendable, Equatable, CustomStringConvertible {
         package var value: UInt32
         package var mask: UInt32
+
+        package var description: String { "0x\(String(value, radix: 16))/0x\(String(mask, radix: 16))" }
     }
 
     package struct Outbound: Sendable, Equatable {

@@ -100,8 +100,7 @@ struct EnvironmentReader {
     mutating func mark(_ name: String, default fallback: Configuration.Mark) -> Configuration.Mark {
         value(name, default: fallback, "VALUE/MASK like 0x5c0/0xfff, the value inside the mask and neither 0") { text in
             let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { EnvironmentReader.word($0) }
-            guard let first = parts.first, let value = first, parts.count <= 2 else { return nil }
-            guard let mask = parts.count == 2 ? parts[1] : .max else { return nil }
+            guard parts.count == 2, let value = parts[0], let mask = parts[1] else { return nil }
             guard value != 0, value & ~mask == 0 else { return nil }
             return Configuration.Mark(value: value, mask: mask)
         }

@@ -26,6 +26,8 @@ final class HTTP1Downstream: ChannelUser {
     private var chunksBody = false
     private var requestIsWhole = false
     private var answerHasBegun = false
+    /// The client asked for another protocol.
+    private(set) var mayUpgrade = false
     private var record: RequestRecord
     /// Body bytes of the answer so far.
     var answerBytes: UInt64 = 0
@@ -137,6 +139,7 @@ final class HTTP1Downstream: ChannelUser {
         chunksBody = head.framing == .chunked
         requestIsWhole = body.isFinished
         answerHasBegun = false
+        mayUpgrade = head.hasUpgrade
         answerBytes = 0
         worker.counters.requests += 1
 
@@ -299,6 +302,24 @@ final class HTTP1Downstream: ChannelUser {
         channel.setDeadline(after: worker.isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
         if !carry.isEmpty { channel.readLater() }
         channel.resumeReading()
+    }
+
+    /// The upstream speaks another protocol from here on: bytes go both ways unseen (RFC 9110 section 7.8).
+    func switchProtocol(to server: Channel, early bytes: Span<UInt8>) {
+        record.status = 101
+        finishRecord()
+        phase = .closing
+        upstream = nil
+        if case .failed = channel.write(bytes) {
+            server.abort()
+            return channel.abort()
+        }
+        var early: [UInt8] = []
+        swap(&early, &carry)
+        var tunnel = record.connection
+        tunnel.startedAt = worker.now
+        tunnel.upstream = server.remote
+        Relay(worker, client: channel, server: server, record: tunnel).start(early: early)
     }
 
     func upstreamFailed(_ failure: UpstreamFailure, replay: [UInt8]?, answerHadBegun: Bool) {

@@ -143,6 +143,7 @@ final class HTTP1Upstream: ChannelUser {
         var writer = worker.takeWriter()
         var offset = 0
         var finished = false
+        var switched = false
         var failure: UpstreamFailure?
 
         reading: while !finished, offset < bytes.count {
@@ -151,6 +152,9 @@ final class HTTP1Upstream: ChannelUser {
                 case .goOn: continue
                 case .needsMore: break reading
                 case .finished: finished = true
+                case .switching:
+                    switched = true
+                    break reading
                 case .failed(let reason):
                     failure = reason
                     break reading
@@ -187,11 +191,15 @@ final class HTTP1Upstream: ChannelUser {
             failed(failure)
             return bytes.count
         }
+        if switched {
+            switchProtocol(early: bytes.extracting(offset...))
+            return bytes.count
+        }
         if finished { answered(isClean: offset == bytes.count) }
         return offset
     }
 
-    private enum HeadStep { case goOn, needsMore, finished, failed(UpstreamFailure) }
+    private enum HeadStep { case goOn, needsMore, finished, switching, failed(UpstreamFailure) }
 
     private func readHead(_ bytes: Span<UInt8>, _ offset: inout Int, into writer: inout ByteWriter) -> HeadStep {
         let rest = bytes.extracting(offset...)
@@ -207,7 +215,11 @@ final class HTTP1Upstream: ChannelUser {
         let head = worker.responseParser.head
         offset += head.byteCount
         if head.status == 101 {
-            return .failed(.nonsense(HTTPError(.badStatusLine)))  // nothing was asked to be upgraded
+            guard downstream.mayUpgrade, requestIsWhole, head.fields.hasUpgrade else {
+                return .failed(.nonsense(HTTPError(.badStatusLine)))
+            }
+            ResponseRewrite.switching.write(head, from: rest, into: &writer)
+            return .switching
         }
         if head.status < 200 {
             if downstream.understandsInterim { ResponseRewrite.interim.write(head, from: rest, into: &writer) }
@@ -255,6 +267,15 @@ final class HTTP1Upstream: ChannelUser {
             return true
         case .failed: return false
         }
+    }
+
+    /// Leaves both connections to a relay.
+    private func switchProtocol(early bytes: Span<UInt8>) {
+        guard let downstream else { return end() }
+        self.downstream = nil
+        isOver = true
+        pool.forgetBusy()
+        downstream.switchProtocol(to: channel, early: bytes)
     }
 
     private func ended() {

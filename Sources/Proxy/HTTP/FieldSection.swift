@@ -109,7 +109,10 @@ struct FieldSection {
             if isChunked || !content.equalsIgnoringCase("chunked") { return .badTransferEncoding }
             isChunked = true
         case .connection: return readConnection(content)
-        case .upgrade: hasUpgradeField = true
+        case .upgrade:
+            // HTTP/2 is not begun this way any more (RFC 9113 section 3.1), and a second protocol hidden behind it
+            // would pass unseen.
+            if !content.startsIgnoringCase(with: "h2c") { hasUpgradeField = true }
         case .expect: expectsContinue = content.equalsIgnoringCase("100-continue")
         case .requestID: requestID = ByteRange(value)
         case .other, .te, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization, .forwarded,

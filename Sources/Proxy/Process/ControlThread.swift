@@ -53,6 +53,7 @@ final class ControlThread {
         sockets = []  // the workers' now: what they let go is closed
         try resolveUpstream()
         health.isStarted = true
+        linux_release_code_pages()
         reactor.run()
         logger.info("stopped", metadata: totals.metadata)
     }

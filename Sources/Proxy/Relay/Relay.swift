@@ -27,8 +27,11 @@ final class Relay: ChannelUser {
         server.user = self
         if !bytes.isEmpty { pass(bytes.span, from: client, to: server) }
         guard !isOver else { return }
-        client.resumeReading()
-        client.readLater()
+        // Bytes may wait in memory on either side, where no event would tell of them.
+        for channel in [client, server] {
+            channel.resumeReading()
+            channel.readLater()
+        }
         touch()
     }
 

@@ -17,7 +17,9 @@ struct RequestHead {
     /// Length of the head with its empty line, in bytes.
     fileprivate(set) var byteCount = 0
 
-    var hasUpgrade: Bool { fields.hasUpgrade }
+    /// The client asks for another protocol (RFC 9110 section 7.8). A request with a body does not: where the body
+    /// ends and the other protocol begins is too easily misread.
+    var hasUpgrade: Bool { fields.hasUpgrade && minorVersion == 1 && (framing == .none || framing == .length(0)) }
 }
 
 /// Reads request heads strictly (RFC 9112 sections 2, 3, 6). Shared by all connections of a worker: what it found

@@ -34,17 +34,20 @@ struct RequestRewrite {
         }
         writer.append("\r\n")
         let hasRequestID = keepsRequestID(head)
+        let upgrades = head.hasUpgrade
         FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { line in
             switch line.known {
             case .host, .contentLength: false
             case .forwarded: !stripsForwarding && !line.isHopByHop
             case .clientIdentity: !stripsIdentity && !line.isHopByHop
             case .requestID: hasRequestID
-            case .other, .connection, .transferEncoding, .upgrade, .expect, .te, .keepAlive, .proxyConnection,
+            case .upgrade: upgrades
+            case .other, .connection, .transferEncoding, .expect, .te, .keepAlive, .proxyConnection,
                 .proxyAuthenticate, .proxyAuthorization:
                 !line.isHopByHop
             }
         }
+        if upgrades { writer.append("connection: upgrade\r\n") }
         switch head.framing {
         case .none, .untilClose: break
         case .chunked: writer.append("transfer-encoding: chunked\r\n")

@@ -5,16 +5,19 @@ struct ResponseRewrite {
     /// The body goes out in chunks.
     let chunksBody: Bool
     private let saysKeepAlive: Bool
-    private let isInterim: Bool
+    private let switchesProtocol: Bool
 
     /// For 1xx answers, which leave the connection as it is.
-    static let interim = ResponseRewrite(closesDownstream: false, chunksBody: false, saysKeepAlive: false, isInterim: true)
+    static let interim = ResponseRewrite(switchesProtocol: false)
 
-    private init(closesDownstream: Bool, chunksBody: Bool, saysKeepAlive: Bool, isInterim: Bool) {
-        self.closesDownstream = closesDownstream
-        self.chunksBody = chunksBody
-        self.saysKeepAlive = saysKeepAlive
-        self.isInterim = isInterim
+    /// For 101: the bytes after it belong to another protocol.
+    static let switching = ResponseRewrite(switchesProtocol: true)
+
+    private init(switchesProtocol: Bool) {
+        closesDownstream = false
+        chunksBody = false
+        saysKeepAlive = false
+        self.switchesProtocol = switchesProtocol
     }
 
     /// - Parameters:
@@ -25,7 +28,7 @@ struct ResponseRewrite {
         chunksBody = isUnbounded && minorVersion >= 1
         closesDownstream = closes || isUnbounded && minorVersion == 0
         saysKeepAlive = !closesDownstream && minorVersion == 0
-        isInterim = false
+        switchesProtocol = false
     }
 
     /// Writes a head. Fields of the connection are dropped, framing is written anew.
@@ -35,7 +38,10 @@ struct ResponseRewrite {
         writer.append(0x20)
         writer.append(bytes.extracting(head.reason.range))
         writer.append("\r\n")
-        FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { !$0.isHopByHop && $0.known != .contentLength }
+        FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { line in
+            line.known == .upgrade ? switchesProtocol : !line.isHopByHop && line.known != .contentLength
+        }
+        if switchesProtocol { writer.append("connection: upgrade\r\n") }
         if chunksBody {
             writer.append("transfer-encoding: chunked\r\n")
         } else if let length = head.announcedLength {
