@@ -1,46 +1,44 @@
-import Addressing
-import CLinux
 import COpenSSL
-import Glibc
 
 @testable import Proxy
 
 /// Two TLS sessions on the ends of a socket pair, driven in turns until both are done.
 final class TLSLink {
-    private var clientSocket: Descriptor?
-    private var serverSocket: Descriptor?
-    private var client: TLSSession
-    private var server: TLSSession
-
-    init(
-        _ serverContext: TLSContext, _ clientContext: TLSContext, verify: ServerVerification = .chainOnly(sni: nil),
-        resuming: TLSResumption? = nil
-    ) throws {
-        var ends: [CInt] = [-1, -1]
-        let kind = CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw TestFailure("no socket pair") }
-        serverSocket = Descriptor(owning: ends[0])
-        clientSocket = Descriptor(owning: ends[1])
-        server = try TLSSession(serverSide: serverContext, descriptor: ends[0])
-        client = try TLSSession(clientSide: clientContext, descriptor: ends[1], verify: verify, resuming: resuming)
-    }
-
     enum End { case server, client }
     enum Ending: Equatable { case done, refused(TLSError.Reason), stuck }
 
-    /// What became of the handshake, as each side sees it; sentences of the failures for the test to read.
+    private let sockets: SocketPair
+    private var client: TLSSession
+    private var server: TLSSession
+    /// What was said about failures.
     private(set) var details: [String] = []
 
+    init(
+        _ serverContext: TLSContext, _ clientContext: TLSContext, verify: ServerVerification,
+        resuming: TLSResumption? = nil
+    ) throws {
+        let sockets = try SocketPair()
+        self.sockets = sockets
+        server = try TLSSession(serverSide: serverContext, descriptor: sockets.near.raw)
+        client = try TLSSession(
+            clientSide: clientContext, descriptor: sockets.farRaw, verify: verify, resuming: resuming)
+    }
+
+    static func limitToVersion1_2(_ context: TLSContext) {
+        unsafe SSL_CTX_ctrl(context.raw, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+    }
+
+    /// What became of the handshake, as each side sees it.
     func handshake() -> (server: Ending, client: Ending) {
-        var serverEnd: Ending?
-        var clientEnd: Ending?
+        var serverEnding: Ending?
+        var clientEnding: Ending?
         // Each round moves at least one flight; TLS 1.2 needs four.
         for _ in 0..<10 {
-            if clientEnd == nil { clientEnd = ending(client.handshake()) }
-            if serverEnd == nil { serverEnd = ending(server.handshake()) }
-            if let serverEnd, let clientEnd { return (serverEnd, clientEnd) }
+            if clientEnding == nil { clientEnding = ending(client.handshake()) }
+            if serverEnding == nil { serverEnding = ending(server.handshake()) }
+            if let serverEnding, let clientEnding { return (serverEnding, clientEnding) }
         }
-        return (serverEnd ?? .stuck, clientEnd ?? .stuck)
+        return (serverEnding ?? .stuck, clientEnding ?? .stuck)
     }
 
     private func ending(_ outcome: TLSSession.HandshakeOutcome) -> Ending? {
@@ -78,13 +76,11 @@ final class TLSLink {
         }
     }
 
-    /// The end's socket is closed under its session, as by a crash.
-    func cut(_ end: End) {
-        switch end {
-        case .server: serverSocket = nil
-        case .client: clientSocket = nil
-        }
-    }
+    /// The client's socket is closed under its session, as by a crash.
+    func cutClient() { sockets.closeFar() }
+
+    /// Bytes that are no record of the session.
+    func forgeFromClient(_ bytes: [UInt8]) { sockets.sendFromFar(bytes) }
 
     func hasPending(_ end: End) -> Bool {
         switch end {
@@ -98,17 +94,11 @@ final class TLSLink {
     var clientIdentity: PeerIdentity? { server.peerIdentity() }
     var serverIdentity: PeerIdentity? { client.peerIdentity() }
 
-    /// What the client may resume: under TLS 1.3 after it has read something behind the ticket.
+    /// What the client may resume: under TLS 1.3 only after it has read something behind the ticket.
     func resumption() throws -> TLSResumption? {
         guard case .bytes = write([1], from: .server), case .bytes = read(at: .client).outcome else {
             throw TestFailure("the link does not carry data")
         }
         return client.resumption()
     }
-}
-
-struct TestFailure: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
 }
