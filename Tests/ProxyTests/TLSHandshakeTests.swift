@@ -53,10 +53,15 @@ struct TLSHandshakeTests {
 
     static let badClients = [
         BadClient(description: "none", reason: .noCertificate, words: ["no certificate"]) { _ in nil },
-        BadClient(description: "of a stranger", reason: .unknownAuthority, words: ["CN=intruder", "CN=Stranger", "not trusted"]) { _ in
+        BadClient(
+            description: "of a stranger", reason: .unknownAuthority,
+            words: ["CN=intruder", "CN=Stranger", "not trusted"]
+        ) { _ in
             Authority("Stranger").issue("intruder").credentials()
         },
-        BadClient(description: "of a namesake authority", reason: .unknownAuthority, words: ["CN=intruder", "CN=Test CA"]) { _ in
+        BadClient(
+            description: "of a namesake authority", reason: .unknownAuthority, words: ["CN=intruder", "CN=Test CA"]
+        ) { _ in
             Authority().issue("intruder").credentials()
         },
         BadClient(description: "self-signed", reason: .unknownAuthority, words: ["CN=Lonely"]) { _ in
@@ -68,10 +73,14 @@ struct TLSHandshakeTests {
         BadClient(description: "expired", reason: .expired, words: ["CN=old", "expired at 20"]) {
             $0.issue("old") { $0.end = -60 }.credentials()
         },
-        BadClient(description: "not yet valid", reason: .notYetValid, words: ["CN=early", "not valid before 20", "clock"]) {
+        BadClient(
+            description: "not yet valid", reason: .notYetValid, words: ["CN=early", "not valid before 20", "clock"]
+        ) {
             $0.issue("early") { $0.start = 3_600 }.credentials()
         },
-        BadClient(description: "for servers only", reason: .wrongPurpose, words: ["CN=server-only", "extended key usage"]) {
+        BadClient(
+            description: "for servers only", reason: .wrongPurpose, words: ["CN=server-only", "extended key usage"]
+        ) {
             $0.issue("server-only") { $0.usages = [.server] }.credentials()
         },
     ]

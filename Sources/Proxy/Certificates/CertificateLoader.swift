@@ -41,8 +41,12 @@ package struct CertificateLoader {
         let own = ["ca.crt", "issuing_ca"]
         let serverOwn = anchors(own, in: server)
         let clientOwn = anchors(own, in: client)
-        if needsServer, let bundle, let serverOwn, bundle.isEmpty, serverOwn.isEmpty { missTrust("clients", ca, server) }
-        if needsClient, let bundle, let clientOwn, bundle.isEmpty, clientOwn.isEmpty { missTrust("servers", ca, client) }
+        if needsServer, let bundle, let serverOwn, bundle.isEmpty, serverOwn.isEmpty {
+            missTrust("clients", ca, server)
+        }
+        if needsClient, let bundle, let clientOwn, bundle.isEmpty, clientOwn.isEmpty {
+            missTrust("servers", ca, client)
+        }
         return TLSMaterial(
             server: serverPair, client: clientPair,
             serverTrust: CertificateLoader.unique((bundle ?? []) + (serverOwn ?? [])),
@@ -119,7 +123,8 @@ package struct CertificateLoader {
         switch PEM.privateKey(key) {
         case .key(let handle) where handle.matches(leaf): keyDER = handle.der
         case .key:
-            faults.append("the private key of \(keyFile) does not belong to the first certificate of \(certificateFile)")
+            faults.append(
+                "the private key of \(keyFile) does not belong to the first certificate of \(certificateFile)")
         case .absent: faults.append("\(keyFile) holds no PEM private key")
         case .encrypted: faults.append("the private key of \(keyFile) is encrypted: store it without a pass phrase")
         case .damaged: faults.append("the private key of \(keyFile) is damaged or of an unknown kind")

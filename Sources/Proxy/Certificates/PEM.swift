@@ -31,7 +31,9 @@ enum PEM {
         guard holdsKey(text) else { return .absent }
         // PKCS#8 says it in the label, the older forms in a header line (RFC 1421).
         let words = String(decoding: text, as: UTF8.self)
-        if words.contains("ENCRYPTED PRIVATE KEY-----") || words.contains("Proc-Type: 4,ENCRYPTED") { return .encrypted }
+        if words.contains("ENCRYPTED PRIVATE KEY-----") || words.contains("Proc-Type: 4,ENCRYPTED") {
+            return .encrypted
+        }
         guard let memory = MemoryReader(text) else { return .damaged }
         ERR_clear_error()
         guard let key = memory.firstKey() else {

@@ -32,10 +32,12 @@ struct PairCheck {
         guard let first = chain.first, let leaf = CertificateHandle(der: first) else { return [] }
         var faults = validity(of: leaf.summary, "the certificate of \(file)")
         if !leaf.mayServe(as: purpose.number) {
-            faults.append("the certificate of \(file) lacks the extended key usage \(purpose.keyUsage): issue it with it")
+            faults.append(
+                "the certificate of \(file) lacks the extended key usage \(purpose.keyUsage): issue it with it")
         }
         for index in chain.indices.dropFirst() {
-            guard let issuer = CertificateHandle(der: chain[index]), let issued = CertificateHandle(der: chain[index - 1])
+            guard let issuer = CertificateHandle(der: chain[index]),
+                let issued = CertificateHandle(der: chain[index - 1])
             else { continue }
             let subject = issuer.summary.subject
             faults += validity(of: issuer.summary, "certificate \(index + 1) of \(file) (\(subject))")
@@ -54,7 +56,9 @@ struct PairCheck {
         }
         if summary.notBefore > now {
             let start = Timestamp.text(seconds: summary.notBefore)
-            return ["\(what) is not valid before \(start), and the clock says \(Timestamp.text(seconds: now)): set the clock, or wait"]
+            return [
+                "\(what) is not valid before \(start), and the clock says \(Timestamp.text(seconds: now)): set the clock, or wait"
+            ]
         }
         return []
     }

@@ -75,7 +75,8 @@ import COpenSSL
         defer { unsafe GENERAL_NAMES_free(names) }
         for index in 0..<(unsafe openssl_san_count(names)) {
             var (type, count): (CInt, CInt) = (0, 0)
-            guard let start = unsafe openssl_san(names, index, &type, &count), count <= CertificateHandle.maximumNameBytes
+            guard let start = unsafe openssl_san(names, index, &type, &count),
+                count <= CertificateHandle.maximumNameBytes
             else { continue }
             let value = unsafe UnsafeBufferPointer(start: start, count: Int(count))
             switch type {

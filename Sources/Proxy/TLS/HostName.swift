@@ -14,7 +14,9 @@ enum HostName {
 
     /// The name for a message, whatever is in it.
     static func printable(_ name: String) -> String {
-        String(decoding: name.utf8.prefix(maximumBytes).map { (0x20..<0x7f).contains($0) ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
+        String(
+            decoding: name.utf8.prefix(maximumBytes).map { (0x20..<0x7f).contains($0) ? $0 : UInt8(ascii: "?") },
+            as: UTF8.self)
     }
 
     /// RFC 1035 section 2.3.4.

@@ -79,7 +79,8 @@ struct TLSError: Error {
         let culprit = unsafe String(cString: finding.subject)
         let issuer = unsafe String(cString: finding.issuer)
         let isLeaf = unsafe finding.depth == 0
-        let who = isLeaf ? "the peer's certificate (\(leaf))" : "\(culprit), an issuer of the peer's certificate (\(leaf)),"
+        let who =
+            isLeaf ? "the peer's certificate (\(leaf))" : "\(culprit), an issuer of the peer's certificate (\(leaf)),"
         switch unsafe finding.code {
         case X509_V_ERR_CERT_HAS_EXPIRED:
             return TLSError(.expired, "\(who) expired at \(Timestamp.text(seconds: unsafe finding.not_after))")

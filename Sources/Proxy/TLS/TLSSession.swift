@@ -34,7 +34,8 @@ import Glibc
     ) throws(TLSError) {
         // OpenSSL takes an empty name for "do not check", and one with a leading dot for any subdomain.
         if case .full(.dns(let host)) = verify, HostName.checkable(host) == nil {
-            throw TLSError(.nameMismatch, "the server's name \"\(HostName.printable(host))\" is not one that can be checked")
+            throw TLSError(
+                .nameMismatch, "the server's name \"\(HostName.printable(host))\" is not one that can be checked")
         }
         let session = unsafe try TLSSession.make(context, descriptor)
         var isSet: CInt = 1

@@ -33,7 +33,8 @@ struct IssuedPair: Sendable {
                 _ = unsafe PEM_write_bio_PKCS8PrivateKey(
                     memory, key.raw, cipher, bytes.bindMemory(to: CChar.self).baseAddress, count, nil, nil)
             }
-        case .encryptedTraditional: unsafe PEM_write_bio_PrivateKey_traditional(memory, key.raw, cipher, pass, count, nil, nil)
+        case .encryptedTraditional:
+            unsafe PEM_write_bio_PrivateKey_traditional(memory, key.raw, cipher, pass, count, nil, nil)
         }
         var text = [UInt8](repeating: 0, count: 16_384)
         let length = unsafe BIO_read(memory, &text, CInt(text.count))
@@ -43,7 +44,9 @@ struct IssuedPair: Sendable {
 
 /// What a test's certificate says. The defaults are those of a good leaf.
 struct CertificateRequest {
-    enum KeyKind: String { case p256 = "P-256", p384 = "P-384", ed25519 = "ED25519", rsa2048 = "2048", rsa1024 = "1024" }
+    enum KeyKind: String {
+        case p256 = "P-256", p384 = "P-384", ed25519 = "ED25519", rsa2048 = "2048", rsa1024 = "1024"
+    }
     enum Usage { case server, client, codeSigning }
 
     /// Attribute and value, in the order they are encoded.
@@ -117,7 +120,9 @@ private enum Mint {
         }
         unsafe X509_set_pubkey(raw, key.raw)
         for (number, isCritical, value) in extensions(request) { add(number, isCritical, value, to: certificate) }
-        if let issuer, let parent = CertificateHandle(der: issuer.certificate), let parentKey = PrivateKeyHandle(der: issuer.key) {
+        if let issuer, let parent = CertificateHandle(der: issuer.certificate),
+            let parentKey = PrivateKeyHandle(der: issuer.key)
+        {
             unsafe X509_set_issuer_name(raw, X509_get_subject_name(parent.raw))
             precondition(unsafe X509_sign(raw, parentKey.raw, digest(parentKey)) > 0)
         } else {
@@ -160,7 +165,8 @@ private enum Mint {
             list.append((NID_key_usage, true, [0x03, 0x02, 0x01, 0x06]))
         }
         let names =
-            request.dnsNames.map { DER.value(0x82, Array($0.utf8)) } + request.uriNames.map { DER.value(0x86, Array($0.utf8)) }
+            request.dnsNames.map { DER.value(0x82, Array($0.utf8)) }
+            + request.uriNames.map { DER.value(0x86, Array($0.utf8)) }
             + request.addresses.map { DER.value(0x87, $0.bytes) }
         if !names.isEmpty { list.append((NID_subject_alt_name, false, DER.sequence(Array(names.joined())))) }
         // 1.3.6.1.5.5.7.3.x
@@ -177,7 +183,9 @@ private enum Mint {
         return list
     }
 
-    private static func add(_ number: CInt, _ isCritical: Bool, _ value: [UInt8], to certificate: borrowing CertificateHandle) {
+    private static func add(
+        _ number: CInt, _ isCritical: Bool, _ value: [UInt8], to certificate: borrowing CertificateHandle
+    ) {
         let octets = unsafe ASN1_OCTET_STRING_new()
         defer { unsafe ASN1_OCTET_STRING_free(octets) }
         unsafe ASN1_OCTET_STRING_set(octets, value, CInt(value.count))
@@ -191,7 +199,8 @@ private enum DER {
     static func value(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {
         let count = content.count
         let length: [UInt8] =
-            count < 128 ? [UInt8(count)] : count < 256 ? [0x81, UInt8(count)] : [0x82, UInt8(count >> 8), UInt8(count & 255)]
+            count < 128
+            ? [UInt8(count)] : count < 256 ? [0x81, UInt8(count)] : [0x82, UInt8(count >> 8), UInt8(count & 255)]
         return [tag] + length + content
     }
 

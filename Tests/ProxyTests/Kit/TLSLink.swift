@@ -28,6 +28,11 @@ final class TLSLink {
         unsafe SSL_CTX_ctrl(context.raw, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
     }
 
+    static func leaveStaleError() {
+        var nothing: UnsafePointer<UInt8>?
+        unsafe X509_free(d2i_X509(nil, &nothing, 0))
+    }
+
     /// What became of the handshake, as each side sees it.
     func handshake() -> (server: Ending, client: Ending) {
         var serverEnding: Ending?
@@ -93,6 +98,9 @@ final class TLSLink {
     var serverName: String? { server.serverName }
     var clientIdentity: PeerIdentity? { server.peerIdentity() }
     var serverIdentity: PeerIdentity? { client.peerIdentity() }
+
+    /// What the client may resume without having read anything.
+    var resumptionNow: TLSResumption? { client.resumption() }
 
     /// What the client may resume: under TLS 1.3 only after it has read something behind the ticket.
     func resumption() throws -> TLSResumption? {
