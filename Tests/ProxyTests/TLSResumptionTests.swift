@@ -77,7 +77,7 @@ struct TLSResumptionTests {
 
     /// Both sides of the rule: the server ignores the ticket, the client does not offer it.
     @Test(arguments: [TLSVersion.v1_2, .v1_3])
-    func aSessionDiesWithTheCertificateThatOpenedIt(_ version: TLSVersion) throws {
+    func aSessionDiesWithTheCertificateThatOpenedIt(_ version: TLSVersion) async throws {
         var scene = TLSScene()
         scene.client = scene.authority.issue("brief") { $0.end = 2 }.credentials()
         let end = try #require(scene.client).leaf.notAfter
@@ -85,20 +85,20 @@ struct TLSResumptionTests {
         let first = try TLSLink(server, client, verify: scene.verify)
         #expect(first.handshake() == (.done, .done))
         let resumption = try #require(try first.resumption())
-        while time(nil) <= end { usleep(20_000) }
+        while time(nil) <= end { try await Task.sleep(for: .milliseconds(50)) }
         let second = try TLSLink(server, client, verify: scene.verify, resuming: resumption)
         #expect(second.handshake().server == .refused(.expired))
         #expect(!second.isResumed)
     }
 
-    @Test func aClientDoesNotOfferTheSessionOfAServerThatExpired() throws {
+    @Test func aClientDoesNotOfferTheSessionOfAServerThatExpired() async throws {
         var scene = TLSScene()
         scene.server = scene.authority.issue("brief") { $0.end = 2 }.credentials()
         let client = try scene.clientContext()
         let first = try TLSLink(scene.serverContext(), client, verify: scene.verify)
         #expect(first.handshake() == (.done, .done))
         let resumption = try #require(try first.resumption())
-        while time(nil) <= scene.server.leaf.notAfter { usleep(20_000) }
+        while time(nil) <= scene.server.leaf.notAfter { try await Task.sleep(for: .milliseconds(50)) }
         let second = try TLSLink(scene.serverContext(), client, verify: scene.verify, resuming: resumption)
         #expect(second.handshake().client == .refused(.expired))
     }
