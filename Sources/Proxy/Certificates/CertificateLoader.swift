@@ -98,7 +98,8 @@ package struct CertificateLoader {
             if handle.matches(leaf) {
                 keyDER = handle.der
             } else {
-                problems.append("the private key of \(keyPath) does not belong to the certificate of \(certificatePath)")
+                problems.append(
+                    "the private key of \(keyPath) does not belong to the certificate of \(certificatePath)")
             }
         case .absent: problems.append("\(keyPath) holds no PEM private key")
         case .encrypted: problems.append("the private key of \(keyPath) is encrypted: store it without a pass phrase")

@@ -17,7 +17,8 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
     deinit { unsafe SSL_CTX_free(raw) }
 
     /// Accepts peers that show a certificate for clients, issued by a trust anchor.
-    static func server(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext {
+    static func server(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext
+    {
         let context = unsafe try make(TLS_server_method(), minimumVersion)
         guard let credentials = material.server else {
             throw TLSConfigurationError(description: "a TLS server needs a certificate")
@@ -34,7 +35,8 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
     }
 
     /// Presents the client pair where there is one, and requires servers that a trust anchor has issued.
-    static func client(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext {
+    static func client(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext
+    {
         let context = unsafe try make(TLS_client_method(), minimumVersion)
         if let credentials = material.client { try context.present(credentials) }
         try context.trust(material.clientTrust, announce: false)
