@@ -61,7 +61,7 @@ def main() -> int:
         return fail("two cores are needed: one for the contender, one for load generator and upstream")
     for tool in ("h2load", "nginx", "cc", "openssl", "taskset"):
         if not shutil.which(tool):
-            return fail(f"{tool} is missing (apt-get install nghttp2-client nginx-light gcc libssl-dev openssl util-linux)")
+            return fail(f"{tool} is missing (packages: nghttp2-client nginx-light gcc libssl-dev openssl util-linux)")
     contenders = present(options.only)
     if not contenders:
         return fail("no contender is installed")
@@ -72,7 +72,10 @@ def main() -> int:
     # Request logs and upstream bodies stay in memory: no disk in the measurement.
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="sidecar-bench-", dir=base) as directory:
-        results = measure_all(contenders, scenarios, options, Path(directory), cores)
+        try:
+            results = measure_all(contenders, scenarios, options, Path(directory), cores)
+        except RuntimeError as error:
+            return fail(str(error))
     report(contenders, scenarios, results)
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1))
@@ -158,7 +161,9 @@ def record_sample(values: dict[str, list[float]], scenario: Scenario, sample: Sa
         record(values, f"{scenario.title} PSS MB", sample.pss / 1e6)
 
 
-def progress(number: int, rounds: int, contender: Contender, values: dict[str, list[float]], scenarios: list[Scenario]) -> None:
+def progress(
+    number: int, rounds: int, contender: Contender, values: dict[str, list[float]], scenarios: list[Scenario],
+) -> None:
     shown = ", ".join(f"{scenario.title}: {values[f'{scenario.title} µs'][-1]:.1f} µs" for scenario in scenarios)
     print(f"round {number + 1}/{rounds} {contender.name}: {shown}", flush=True)
 
