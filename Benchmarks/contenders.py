@@ -265,7 +265,8 @@ class Running:
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     self.__exit__()
-                    raise RuntimeError(f"{self.name} did not come up on port {self.port}:\n{self.log.read_text()[-2000:]}")
+                    said = self.log.read_text()[-2000:]
+                    raise RuntimeError(f"{self.name} did not come up on port {self.port}:\n{said}")
                 time.sleep(0.05)
 
     def __exit__(self, *_: object) -> None:

@@ -53,6 +53,18 @@ def pss_bytes(root: int) -> int:
     return total
 
 
+def busy_cores(seconds: float = 0.5) -> float:
+    """How many cores the machine uses now, before anything of ours runs."""
+
+    def ticks() -> tuple[int, int]:
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    (total_before, idle_before), _, (total_after, idle_after) = ticks(), time.sleep(seconds), ticks()
+    busy = 1 - (idle_after - idle_before) / max(1, total_after - total_before)
+    return busy * (os.cpu_count() or 1)
+
+
 @dataclass
 class Sample:
     """One measured window of steady load."""
