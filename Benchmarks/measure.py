@@ -134,7 +134,11 @@ class LoadGenerator:
         load = subprocess.Popen(
             [*command, url], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            time.sleep(warm_up + margin)
+            # h2load logs nothing before its warm-up is over, however long the handshakes took.
+            deadline = time.monotonic() + warm_up + 30
+            while load.poll() is None and not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(margin)
             opened, cpu_before = time.time(), cpu_seconds(root)
             time.sleep(window)
             closed, cpu_after = time.time(), cpu_seconds(root)
