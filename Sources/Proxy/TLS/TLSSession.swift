@@ -80,9 +80,9 @@ import Glibc
 
     private mutating func checkNames() -> HandshakeOutcome {
         guard let sanGlobs else { return .done }
-        guard let summary = peerIdentity()?.summary,
-            (summary.uriNames + summary.dnsNames).contains(where: { name in sanGlobs.contains { Glob.matches($0, name) }
-                })
+        let summary = peerIdentity()?.summary ?? CertificateSummary()
+        let names = summary.uriNames + summary.dnsNames
+        guard names.contains(where: { name in sanGlobs.contains { Glob.matches($0, name) } })
         else {
             return .failed(TLSError(.nameMismatch, "no name of the server's certificate is among the allowed ones"))
         }
