@@ -94,7 +94,7 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
     options.warm_up, options.window = (0.5, 0.7) if options.quick else (1.5, 5.0)
-    options.idle = 200 if options.quick else IDLE_CONNECTIONS
+    options.idle = 100 if options.quick else IDLE_CONNECTIONS
     return options
 
 
