@@ -396,6 +396,7 @@ final class HTTP1Downstream: ChannelUser {
         let staysOpen = phase == .exchanging && requestIsWhole && keepsAlive
         var writer = worker.takeWriter()
         writer.appendErrorResponse(status: status, reason, close: !staysOpen, headRequest: method == .head)
+        if method != .head { answerBytes = UInt64(reason.utf8CodeUnitCount + 1) }
         let outcome = channel.write(writer.bytes.span)
         worker.giveBack(writer)
         if case .failed = outcome { return clientFailed() }
