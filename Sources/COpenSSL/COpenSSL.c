@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-void openssl_context_defaults(SSL_CTX *context) {
+int openssl_context_defaults(SSL_CTX *context) {
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -11,14 +11,42 @@ void openssl_context_defaults(SSL_CTX *context) {
     // Tickets carry sessions; a cache inside the context would only hold memory and a lock.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_BOTH | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_set_num_tickets(context, 1);
+    // TLS 1.2: forward secrecy and authenticated encryption only, which also is what HTTP/2 asks for (RFC 9113
+    // appendix A). TLS 1.3 has nothing else.
+    return SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
 }
 
 int openssl_set_minimum_version(SSL_CTX *context, int is_1_3) {
     return SSL_CTX_set_min_proto_version(context, is_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
 }
 
+static int is_still_valid(SSL_SESSION *session) {
+    const X509 *peer = SSL_SESSION_get0_peer(session);
+    return peer && X509_cmp_current_time(X509_get0_notAfter(peer)) > 0;
+}
+
+int openssl_session_is_usable(SSL_SESSION *session) {
+    return SSL_SESSION_is_resumable(session) && is_still_valid(session);
+}
+
+// Resuming skips the check of the certificate, which may have expired since: such a peer goes through a full handshake.
+static SSL_TICKET_RETURN judge_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_length,
+                                      SSL_TICKET_STATUS status, void *unused) {
+    (void)ssl;
+    (void)name;
+    (void)name_length;
+    (void)unused;
+    switch (status) {
+    case SSL_TICKET_SUCCESS: return is_still_valid(session) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
+    case SSL_TICKET_SUCCESS_RENEW:
+        return is_still_valid(session) ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_IGNORE_RENEW;
+    default: return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+}
+
 int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys) {
-    return SSL_CTX_set_tlsext_ticket_keys(context, (void *)keys, 80) == 1;
+    return SSL_CTX_set_tlsext_ticket_keys(context, (void *)keys, 80) == 1 &&
+           SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL) == 1;
 }
 
 static int select_http1(SSL *ssl, const unsigned char **selected, unsigned char *length, const unsigned char *offered,
@@ -38,16 +66,30 @@ void openssl_select_http1(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context
 
 // A failed check leaves no certificate in the session, so what the log needs is kept here, like errno.
 static _Thread_local struct {
-    int error;
+    int code;
+    int depth;
+    char leaf_subject[256];
     char subject[256];
+    char issuer[256];
+    int64_t not_before;
+    int64_t not_after;
 } failure;
 
+static void clip_name(const X509_NAME *name, char *text, size_t capacity);
+
 static int note_failure(int is_ok, X509_STORE_CTX *store) {
-    if (is_ok || failure.error) return is_ok;
-    failure.error = X509_STORE_CTX_get_error(store);
-    failure.subject[0] = 0;
-    X509 *certificate = X509_STORE_CTX_get0_cert(store);
-    if (certificate) openssl_subject(certificate, failure.subject, sizeof failure.subject);
+    if (is_ok || failure.code) return is_ok;
+    failure.code = X509_STORE_CTX_get_error(store);
+    failure.depth = X509_STORE_CTX_get_error_depth(store);
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    X509 *culprit = X509_STORE_CTX_get_current_cert(store);
+    if (!culprit) culprit = leaf;
+    if (leaf) clip_name(X509_get_subject_name(leaf), failure.leaf_subject, sizeof failure.leaf_subject);
+    if (!culprit) return is_ok;
+    clip_name(X509_get_subject_name(culprit), failure.subject, sizeof failure.subject);
+    clip_name(X509_get_issuer_name(culprit), failure.issuer, sizeof failure.issuer);
+    failure.not_before = openssl_validity(culprit, 0);
+    failure.not_after = openssl_validity(culprit, 1);
     return is_ok;
 }
 
@@ -57,20 +99,12 @@ void openssl_require_peer_certificate(SSL_CTX *context) {
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
 }
 
-int openssl_verify_failure(char *subject, size_t capacity) {
-    int error = failure.error;
-    if (capacity > 0) {
-        strncpy(subject, failure.subject, capacity - 1);
-        subject[capacity - 1] = 0;
-    }
-    openssl_forget_verify_failure();
-    return error;
+OpenSSLVerifyFailure openssl_verify_failure(void) {
+    return (OpenSSLVerifyFailure){failure.code,   failure.depth,      failure.leaf_subject, failure.subject,
+                                  failure.issuer, failure.not_before, failure.not_after};
 }
 
-void openssl_forget_verify_failure(void) {
-    failure.error = 0;
-    failure.subject[0] = 0;
-}
+void openssl_forget_verify_failure(void) { memset(&failure, 0, sizeof failure); }
 
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce) {
     if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(context), anchor)) return 0;
@@ -115,6 +149,16 @@ static int name_text(const X509_NAME *name, char *text, size_t capacity) {
     // RFC 2253 with everything outside printable ASCII escaped.
     X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253);
     return take(memory, text, capacity);
+}
+
+// As much as fits: for messages.
+static void clip_name(const X509_NAME *name, char *text, size_t capacity) {
+    BIO *memory = BIO_new(BIO_s_mem());
+    if (!memory) return;
+    X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253);
+    int count = BIO_read(memory, text, (int)capacity - 1);
+    text[count > 0 ? count : 0] = 0;
+    BIO_free(memory);
 }
 
 int openssl_subject(X509 *certificate, char *text, size_t capacity) {
@@ -171,33 +215,27 @@ int64_t openssl_validity(X509 *certificate, int is_after) {
     return (int64_t)timegm(&time);
 }
 
-int openssl_san_count(X509 *certificate) {
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    int count = names ? sk_GENERAL_NAME_num(names) : 0;
-    GENERAL_NAMES_free(names);
-    return count;
+GENERAL_NAMES *openssl_sans(X509 *certificate) {
+    return X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
 }
 
-int openssl_san(X509 *certificate, int index, int *type, uint8_t *bytes, size_t capacity) {
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    int result = -1;
-    if (names && index < sk_GENERAL_NAME_num(names)) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
-        *type = name->type;
-        if (name->type == GEN_DNS || name->type == GEN_URI || name->type == GEN_IPADD) {
-            const ASN1_STRING *value = name->d.ia5;
-            int count = ASN1_STRING_length(value);
-            if (count >= 0 && (size_t)count <= capacity) {
-                memcpy(bytes, ASN1_STRING_get0_data(value), (size_t)count);
-                result = count;
-            }
-        }
-    }
-    GENERAL_NAMES_free(names);
-    return result;
+int openssl_san_count(const GENERAL_NAMES *names) { return names ? sk_GENERAL_NAME_num(names) : 0; }
+
+const uint8_t *openssl_san(const GENERAL_NAMES *names, int index, int *type, int *count) {
+    const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+    if (!name) return NULL;
+    *type = name->type;
+    if (name->type != GEN_DNS && name->type != GEN_URI && name->type != GEN_IPADD) return NULL;
+    *count = ASN1_STRING_length(name->d.ia5);
+    return ASN1_STRING_get0_data(name->d.ia5);
 }
 
 int openssl_has_purpose(X509 *certificate, int purpose) { return X509_check_purpose(certificate, purpose, 0) == 1; }
+
+int openssl_is_issued_by(X509 *certificate, X509 *issuer) {
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+    return key && X509_check_issued(issuer, certificate) == X509_V_OK && X509_verify(certificate, key) == 1;
+}
 
 static int no_pass_phrase(char *buffer, int size, int is_writing, void *unused) {
     (void)buffer;

@@ -13,10 +13,10 @@
 
 // MARK: contexts
 
-/// Options, modes and session rules that both sides share.
-void openssl_context_defaults(SSL_CTX *context);
+/// Options, modes, ciphers and session rules that both sides share.
+int openssl_context_defaults(SSL_CTX *context);
 int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);
-/// 80 bytes: name, HMAC and AES key (SSL_CTX_set_tlsext_ticket_keys(3)).
+/// 80 bytes: name, HMAC and AES key (SSL_CTX_set_tlsext_ticket_keys(3)). Tickets of expired certificates are ignored.
 int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys);
 /// Selects `http/1.1` where the client offers it; goes on without where it does not.
 void openssl_select_http1(SSL_CTX *context);
@@ -31,9 +31,24 @@ int openssl_expect_host(SSL *ssl, const char *name);
 int openssl_expect_address(SSL *ssl, const uint8_t *bytes, size_t count);
 const char *openssl_alpn(const SSL *ssl, unsigned *count);
 
-/// What the last failed certificate check of this thread found: an X509_V_ERR code, 0 for none. Clears it.
-int openssl_verify_failure(char *subject, size_t capacity);
+/// What the first failed certificate check of this thread's handshake found. The texts stay until the next handshake.
+typedef struct {
+    /// An X509_V_ERR code; 0 when no check failed.
+    int code;
+    /// Which certificate of the chain is at fault: 0 is the leaf.
+    int depth;
+    const char *leaf_subject;
+    /// Of the certificate at fault.
+    const char *subject;
+    const char *issuer;
+    int64_t not_before;
+    int64_t not_after;
+} OpenSSLVerifyFailure;
+OpenSSLVerifyFailure openssl_verify_failure(void);
 void openssl_forget_verify_failure(void);
+
+/// 1 when the session can be resumed and the certificate that opened it is still valid.
+int openssl_session_is_usable(SSL_SESSION *session);
 
 static inline int openssl_reason(unsigned long error) { return ERR_GET_REASON(error); }
 static inline int openssl_library(unsigned long error) { return ERR_GET_LIB(error); }
@@ -47,11 +62,15 @@ int openssl_serial_hex(X509 *certificate, char *text, size_t capacity);
 int openssl_sha256(X509 *certificate, uint8_t *digest);
 /// Seconds since the epoch; is_after chooses between the two ends.
 int64_t openssl_validity(X509 *certificate, int is_after);
-int openssl_san_count(X509 *certificate);
-/// The type (GEN_DNS, GEN_URI, GEN_IPADD, …) of one subject alternative name and its bytes.
-int openssl_san(X509 *certificate, int index, int *type, uint8_t *bytes, size_t capacity);
+/// The subject alternative names; NULL for none. For GENERAL_NAMES_free.
+GENERAL_NAMES *openssl_sans(X509 *certificate);
+int openssl_san_count(const GENERAL_NAMES *names);
+/// One name's bytes, which the list owns; NULL for a type other than GEN_DNS, GEN_URI and GEN_IPADD.
+const uint8_t *openssl_san(const GENERAL_NAMES *names, int index, int *type, int *count);
 /// 1 when the certificate may serve as the purpose: X509_PURPOSE_SSL_CLIENT or X509_PURPOSE_SSL_SERVER.
 int openssl_has_purpose(X509 *certificate, int purpose);
+/// 1 when one certificate names the other as its issuer and carries its signature.
+int openssl_is_issued_by(X509 *certificate, X509 *issuer);
 
 // MARK: PEM
 

@@ -29,7 +29,11 @@ enum PEM {
     /// The first private key: PKCS#8, PKCS#1 or SEC1.
     static func privateKey(_ text: [UInt8]) -> Key {
         guard holdsKey(text) else { return .absent }
-        if String(decoding: text, as: UTF8.self).contains("ENCRYPTED") { return .encrypted }
+        // PKCS#8 says it in the label, the older forms in a header line (RFC 1421).
+        let words = String(decoding: text, as: UTF8.self)
+        if words.contains("ENCRYPTED PRIVATE KEY-----") || words.contains("Proc-Type: 4,ENCRYPTED") {
+            return .encrypted
+        }
         guard let memory = MemoryReader(text) else { return .damaged }
         ERR_clear_error()
         guard let key = memory.firstKey() else {

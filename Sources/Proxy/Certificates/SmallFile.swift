@@ -6,6 +6,13 @@ enum SmallFile {
         case bytes([UInt8])
         case absent
         case unreadable(String)
+
+        var isAbsent: Bool {
+            switch self {
+            case .absent: true
+            case .bytes, .unreadable: false
+            }
+        }
     }
 
     /// Far beyond any bundle; a device or a log by mistake must not fill the memory.

@@ -30,6 +30,10 @@ import COpenSSL
         return bytes
     }
 
+    func isIssued(by issuer: borrowing CertificateHandle) -> Bool {
+        unsafe openssl_is_issued_by(raw, issuer.raw) == 1
+    }
+
     func mayServe(as purpose: CInt) -> Bool { unsafe openssl_has_purpose(raw, purpose) == 1 }
 
     var summary: CertificateSummary {
@@ -37,13 +41,19 @@ import COpenSSL
         summary.subject = unsafe text { unsafe openssl_subject(raw, $0, $1) } ?? ""
         summary.issuer = unsafe text { unsafe openssl_issuer(raw, $0, $1) } ?? ""
         summary.commonName = unsafe text { unsafe openssl_common_name(raw, $0, $1) }
-        summary.serial = "0x" + (unsafe text { unsafe openssl_serial_hex(raw, $0, $1) } ?? "0").lowercased()
+        summary.serial = CertificateHandle.hexNumber(unsafe text { unsafe openssl_serial_hex(raw, $0, $1) } ?? "0")
         summary.notBefore = unsafe openssl_validity(raw, 0)
         summary.notAfter = unsafe openssl_validity(raw, 1)
         var digest = [UInt8](repeating: 0, count: 32)
         if unsafe openssl_sha256(raw, &digest) == 32 { summary.sha256 = digest }
         readNames(into: &summary)
         return summary
+    }
+
+    /// OpenSSL writes whole bytes in upper case; everyone else writes `0x1f`.
+    private static func hexNumber(_ text: String) -> String {
+        let digits = text.lowercased().drop { $0 == "-" }.drop { $0 == "0" }
+        return (text.hasPrefix("-") ? "-0x" : "0x") + (digits.isEmpty ? "0" : digits)
     }
 
     /// Longest subject, issuer or name that is read.
@@ -61,19 +71,21 @@ import COpenSSL
     }
 
     private func readNames(into summary: inout CertificateSummary) {
-        var bytes = [UInt8](repeating: 0, count: CertificateHandle.maximumNameBytes)
-        for index in 0..<(unsafe openssl_san_count(raw)) {
-            var type: CInt = 0
-            let count = unsafe openssl_san(raw, index, &type, &bytes, bytes.count)
-            guard count >= 0 else { continue }
-            let value = bytes.prefix(Int(count))
+        guard let names = unsafe openssl_sans(raw) else { return }
+        defer { unsafe GENERAL_NAMES_free(names) }
+        for index in 0..<(unsafe openssl_san_count(names)) {
+            var (type, count): (CInt, CInt) = (0, 0)
+            guard let start = unsafe openssl_san(names, index, &type, &count),
+                count <= CertificateHandle.maximumNameBytes
+            else { continue }
+            let value = unsafe UnsafeBufferPointer(start: start, count: Int(count))
             switch type {
-            case GEN_DNS: summary.dnsNames.append(String(decoding: value, as: UTF8.self))
-            case GEN_URI: summary.uriNames.append(String(decoding: value, as: UTF8.self))
+            case GEN_DNS: unsafe summary.dnsNames.append(String(decoding: value, as: UTF8.self))
+            case GEN_URI: unsafe summary.uriNames.append(String(decoding: value, as: UTF8.self))
             case GEN_IPADD where count == 4:
-                summary.addresses.append(IPAddress(v4: value.reduce(0) { $0 << 8 | UInt32($1) }))
+                unsafe summary.addresses.append(IPAddress(v4: value.reduce(0) { $0 << 8 | UInt32($1) }))
             case GEN_IPADD where count == 16:
-                summary.addresses.append(IPAddress(v6: value.reduce(0) { $0 << 8 | UInt128($1) }))
+                unsafe summary.addresses.append(IPAddress(v6: value.reduce(0) { $0 << 8 | UInt128($1) }))
             case _: break
             }
         }

@@ -18,4 +18,14 @@ package struct CertificateSummary: Sendable, Equatable {
 
     /// How logs name the holder: URI name, else DNS name, else subject.
     package var displayName: String { uriNames.first ?? dnsNames.first ?? subject }
+
+    var names: [String] { uriNames + dnsNames + addresses.map(\.description) }
+
+    /// One URI or DNS name matches one glob; case matters in URIs only (RFC 4343).
+    func hasName(matching globs: [String]) -> Bool {
+        globs.contains { glob in
+            uriNames.contains { Glob.matches(glob, $0) }
+                || dnsNames.contains { Glob.matches(glob.lowercased(), $0.lowercased()) }
+        }
+    }
 }

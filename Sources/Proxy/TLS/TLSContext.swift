@@ -50,11 +50,10 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
             throw TLSConfigurationError(description: "no memory for a TLS context")
         }
         let context = unsafe TLSContext(owning: raw)
-        unsafe openssl_context_defaults(raw)
         unsafe openssl_require_peer_certificate(raw)
-        guard unsafe openssl_set_minimum_version(raw, minimumVersion == .v1_3 ? 1 : 0) == 1 else {
-            throw TLSConfigurationError(description: "the TLS library does not know the minimum version")
-        }
+        guard unsafe openssl_context_defaults(raw) == 1,
+            unsafe openssl_set_minimum_version(raw, minimumVersion == .v1_3 ? 1 : 0) == 1
+        else { throw TLSConfigurationError(description: "the TLS library knows too few versions and ciphers") }
         return context
     }
 
@@ -70,17 +69,22 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
                 index == 0
                 ? unsafe SSL_CTX_use_certificate(raw, certificate.raw)
                 : CInt(unsafe SSL_CTX_ctrl(raw, SSL_CTRL_CHAIN_CERT, 1, UnsafeMutableRawPointer(certificate.raw)))
-            guard isUsed == 1 else { throw TLSConfigurationError(description: "\(TLSError.taken().detail)") }
+            guard isUsed == 1 else { throw TLSConfigurationError(description: TLSError.taken().detail) }
         }
         guard unsafe SSL_CTX_use_PrivateKey(raw, key.raw) == 1 else {
             throw TLSConfigurationError(description: TLSError.taken().detail)
         }
     }
 
+    /// Beyond it the names stay unsaid: a bundle of all public authorities would burden each handshake with 15 KB.
+    private static let maximumAnnouncedAnchors = 32
+
     private func trust(_ anchors: [[UInt8]], announce: Bool) throws(TLSConfigurationError) {
+        // The names help a client with several certificates to choose one (RFC 8446 section 4.2.4).
+        let isShort = anchors.count <= TLSContext.maximumAnnouncedAnchors
         for der in anchors {
             guard let anchor = CertificateHandle(der: der),
-                unsafe openssl_add_trust_anchor(raw, anchor.raw, announce ? 1 : 0) == 1
+                unsafe openssl_add_trust_anchor(raw, anchor.raw, announce && isShort ? 1 : 0) == 1
             else { throw TLSConfigurationError(description: "a trust anchor cannot be used") }
         }
     }

@@ -10,6 +10,7 @@ struct TLSError: Error {
         case expired
         case notYetValid = "not_yet_valid"
         case wrongPurpose = "wrong_purpose"
+        case badSignature = "bad_signature"
         case badCertificate = "bad_certificate"
         case nameMismatch = "name_mismatch"
         case noSharedVersion = "no_shared_version"
@@ -35,10 +36,11 @@ struct TLSError: Error {
     static func taken() -> TLSError {
         let code = ERR_peek_error()
         ERR_clear_error()
-        var text = [CChar](repeating: 0, count: 256)
-        let finding = unsafe openssl_verify_failure(&text, text.count)
-        let subject = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        guard finding == X509_V_OK else { return verification(finding, subject) }
+        let finding = unsafe openssl_verify_failure()
+        if unsafe finding.code != X509_V_OK {
+            defer { openssl_forget_verify_failure() }
+            return unsafe verification(finding)
+        }
         let words = unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) } ?? "error \(code)"
         guard openssl_library(code) == ERR_LIB_SSL else { return TLSError(.internalError, words) }
         let number = openssl_reason(code)
@@ -51,7 +53,11 @@ struct TLSError: Error {
             return TLSError(.truncated, "the peer closed the connection without close_notify")
         case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_NO_PROTOCOLS_AVAILABLE:
             return TLSError(.noSharedVersion, "no TLS version in common: \(words)")
-        case SSL_R_NO_SHARED_CIPHER: return TLSError(.noSharedCipher, "no cipher in common")
+        case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS, SSL_R_NO_SHARED_GROUPS,
+            SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+            return TLSError(.noSharedCipher, "no cipher, group or signature algorithm in common: \(words)")
+        case SSL_R_BAD_SIGNATURE:
+            return TLSError(.badSignature, "the peer does not hold the private key of its certificate")
         case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST:
             return TLSError(.notTLS, "the peer spoke plain HTTP on a TLS port")
         case SSL_R_WRONG_VERSION_NUMBER, SSL_R_PACKET_LENGTH_TOO_LONG:
@@ -66,20 +72,37 @@ struct TLSError: Error {
             : TLSError(.reset, SystemError.text(number))
     }
 
-    private static func verification(_ finding: CInt, _ subject: String) -> TLSError {
-        let words = unsafe X509_verify_cert_error_string(Int(finding)).map { unsafe String(cString: $0) } ?? "?"
-        let reason: Reason =
-            switch finding {
-            case X509_V_ERR_CERT_HAS_EXPIRED: .expired
-            case X509_V_ERR_CERT_NOT_YET_VALID: .notYetValid
-            case X509_V_ERR_INVALID_PURPOSE: .wrongPurpose
-            case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: .nameMismatch
-            case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-                X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
-                X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_UNTRUSTED:
-                .unknownAuthority
-            case _: .badCertificate
-            }
-        return TLSError(reason, "the peer's certificate (\(subject)) is not accepted: \(words)")
+    private static func verification(_ finding: OpenSSLVerifyFailure) -> TLSError {
+        let words =
+            unsafe X509_verify_cert_error_string(Int(finding.code)).map { unsafe String(cString: $0) } ?? "error"
+        let leaf = unsafe String(cString: finding.leaf_subject)
+        let culprit = unsafe String(cString: finding.subject)
+        let issuer = unsafe String(cString: finding.issuer)
+        let isLeaf = unsafe finding.depth == 0
+        let who =
+            isLeaf ? "the peer's certificate (\(leaf))" : "\(culprit), an issuer of the peer's certificate (\(leaf)),"
+        switch unsafe finding.code {
+        case X509_V_ERR_CERT_HAS_EXPIRED:
+            return TLSError(.expired, "\(who) expired at \(Timestamp.text(seconds: unsafe finding.not_after))")
+        case X509_V_ERR_CERT_NOT_YET_VALID:
+            let start = Timestamp.text(seconds: unsafe finding.not_before)
+            return TLSError(.notYetValid, "\(who) is not valid before \(start): is a clock wrong?")
+        case X509_V_ERR_INVALID_PURPOSE:
+            return TLSError(.wrongPurpose, "\(who) is not for this side of TLS (extended key usage): \(words)")
+        case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
+            return TLSError(.nameMismatch, "\(who) is not for this server: \(words)")
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+            X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+            X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_UNTRUSTED:
+            return TLSError(
+                .unknownAuthority,
+                "\(who) was issued by \(issuer), which is not trusted here, or a certificate between them was not sent: "
+                    + words)
+        // The usual cause is an authority that was made anew under its old name.
+        case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+            return TLSError(
+                .unknownAuthority, "\(who) was issued under the name \(issuer), but not with the trusted key: \(words)")
+        case _: return TLSError(.badCertificate, "\(who) is not accepted: \(words)")
+        }
     }
 }

@@ -32,27 +32,38 @@ import Glibc
     init(
         clientSide context: TLSContext, descriptor: CInt, verify: ServerVerification, resuming: TLSResumption?
     ) throws(TLSError) {
+        // OpenSSL takes an empty name for "do not check", and one with a leading dot for any subdomain.
+        if case .full(.dns(let host)) = verify, HostName.checkable(host) == nil {
+            throw TLSError(
+                .nameMismatch, "the server's name \"\(HostName.printable(host))\" is not one that can be checked")
+        }
         let session = unsafe try TLSSession.make(context, descriptor)
         var isSet: CInt = 1
         var name: String?
         switch verify {
         case .full(.dns(let host)):
-            isSet = unsafe openssl_expect_host(session, host)
-            name = host
+            name = HostName.checkable(host)
+            if let name { isSet = unsafe openssl_expect_host(session, name) }
         case .full(.address(let address)):
             let bytes = address.bytes
             isSet = unsafe openssl_expect_address(session, bytes, bytes.count)
-        case .sans(_, let sni), .chainOnly(let sni): name = sni
+        case .sans(_, let sni), .chainOnly(let sni): name = sni.flatMap(HostName.checkable)
         }
         if isSet == 1, let name { isSet = unsafe openssl_set_server_name(session, name) }
-        if isSet == 1, let resuming { isSet = unsafe SSL_set_session(session, resuming.raw) }
+        if isSet == 1, let resuming, unsafe openssl_session_is_usable(resuming.raw) == 1 {
+            isSet = unsafe SSL_set_session(session, resuming.raw)
+        }
         unsafe SSL_set_connect_state(session)
         unsafe raw = session
         if case .sans(let globs, _) = verify { sanGlobs = globs } else { sanGlobs = nil }
         if isSet != 1 { isBroken = true }
     }
 
-    deinit { unsafe SSL_free(raw) }
+    deinit {
+        // Freed without a goodbye, OpenSSL would declare the session bad, and with it the resumption that shares it.
+        if !isBroken { unsafe SSL_set_shutdown(raw, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN) }
+        unsafe SSL_free(raw)
+    }
 
     private static func make(_ context: TLSContext, _ descriptor: CInt) throws(TLSError) -> OpaquePointer {
         guard let session = unsafe SSL_new(context.raw) else { throw TLSError(.internalError, "no memory for TLS") }
@@ -80,13 +91,14 @@ import Glibc
 
     private mutating func checkNames() -> HandshakeOutcome {
         guard let sanGlobs else { return .done }
-        let summary = peerIdentity()?.summary ?? CertificateSummary()
-        let names = summary.uriNames + summary.dnsNames
-        guard names.contains(where: { name in sanGlobs.contains { Glob.matches($0, name) } })
-        else {
-            return .failed(TLSError(.nameMismatch, "no name of the server's certificate is among the allowed ones"))
-        }
-        return .done
+        let summary = peerIdentity()?.summary
+        if let summary, summary.hasName(matching: sanGlobs) { return .done }
+        let names = (summary?.names ?? []).map(HostName.printable).joined(separator: ", ")
+        return .failed(
+            TLSError(
+                .nameMismatch,
+                "no name of the server's certificate (\(names)) is among the allowed ones: "
+                    + sanGlobs.joined(separator: ", ")))
     }
 
     /// Reads into the start of the buffer.
@@ -158,6 +170,6 @@ import Glibc
     func resumption() -> TLSResumption? {
         guard let session = unsafe SSL_get1_session(raw) else { return nil }
         let resumption = unsafe TLSResumption(owning: session)
-        return unsafe SSL_SESSION_is_resumable(session) == 1 ? resumption : nil
+        return unsafe openssl_session_is_usable(session) == 1 ? resumption : nil
     }
 }
