@@ -53,4 +53,4 @@ fuzz:
 	@scripts/fuzz.sh $(SECONDS)
 
 clean:
-	rm -rf .build .build-* $(VENV)
+	rm -rf .build .build-* .cache $(VENV)

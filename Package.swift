@@ -46,7 +46,8 @@ let package = Package(
             swiftSettings: strict),
 
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
-        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Addressing", "CLinux", "COpenSSL"], swiftSettings: strict),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "Addressing", "CLinux", "COpenSSL"], swiftSettings: strict),
         .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
     ]
 )

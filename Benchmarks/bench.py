@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contenders import ALL, Certificates, Contender, Running, Setup, nginx_command
-from measure import LoadGenerator, Sample, median, pss_bytes
+from measure import LoadGenerator, Sample, busy_cores, median, pss_bytes
 
 CONNECTIONS = 64
 FIXED_RATE = 1000
@@ -61,18 +61,23 @@ def main() -> int:
         return fail("two cores are needed: one for the contender, one for load generator and upstream")
     for tool in ("h2load", "nginx", "cc", "openssl", "taskset"):
         if not shutil.which(tool):
-            return fail(f"{tool} is missing (apt-get install nghttp2-client nginx-light gcc libssl-dev openssl util-linux)")
+            return fail(f"{tool} is missing (packages: nghttp2-client nginx-light gcc libssl-dev openssl util-linux)")
     contenders = present(options.only)
     if not contenders:
         return fail("no contender is installed")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
     os.sched_setaffinity(0, {cores[1]})
+    if (busy := busy_cores()) > 0.1:
+        print(f"- warning: other processes use {busy:.1f} cores; take nothing but the ratios, and those with doubt")
     scenarios = HTTP1 + (HTTP2 if options.h2 else [])
     # Request logs and upstream bodies stay in memory: no disk in the measurement.
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="sidecar-bench-", dir=base) as directory:
-        results = measure_all(contenders, scenarios, options, Path(directory), cores)
+        try:
+            results = measure_all(contenders, scenarios, options, Path(directory), cores)
+        except RuntimeError as error:
+            return fail(str(error))
     report(contenders, scenarios, results)
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1))
@@ -82,14 +87,14 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under two minutes, for a first look")
-    parser.add_argument("--rounds", type=int, help="default 5, with --quick 2")
+    parser.add_argument("--rounds", type=int, help="odd is best; default 5, with --quick 3")
     parser.add_argument("--h2", action="store_true", help="HTTP/2 downstream too")
     parser.add_argument("--only", help="comma-separated contenders")
     parser.add_argument("--json", help="write all single results to this file")
     options = parser.parse_args()
-    options.rounds = options.rounds or (2 if options.quick else 5)
-    options.warm_up, options.window = (0.6, 1.0) if options.quick else (1.5, 5.0)
-    options.idle = 200 if options.quick else IDLE_CONNECTIONS
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.warm_up, options.window = (0.5, 0.7) if options.quick else (1.5, 5.0)
+    options.idle = 100 if options.quick else IDLE_CONNECTIONS
     return options
 
 
@@ -158,7 +163,9 @@ def record_sample(values: dict[str, list[float]], scenario: Scenario, sample: Sa
         record(values, f"{scenario.title} PSS MB", sample.pss / 1e6)
 
 
-def progress(number: int, rounds: int, contender: Contender, values: dict[str, list[float]], scenarios: list[Scenario]) -> None:
+def progress(
+    number: int, rounds: int, contender: Contender, values: dict[str, list[float]], scenarios: list[Scenario],
+) -> None:
     shown = ", ".join(f"{scenario.title}: {values[f'{scenario.title} µs'][-1]:.1f} µs" for scenario in scenarios)
     print(f"round {number + 1}/{rounds} {contender.name}: {shown}", flush=True)
 

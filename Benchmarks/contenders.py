@@ -165,7 +165,8 @@ class Envoy(Contender):
         manager = extension(
             "filters.network.http_connection_manager.v3.HttpConnectionManager",
             stat_prefix="mtls", use_remote_address=True,
-            http_filters=[{"name": "envoy.filters.http.router", "typed_config": extension("filters.http.router.v3.Router")}],
+            http_filters=[{
+                "name": "envoy.filters.http.router", "typed_config": extension("filters.http.router.v3.Router")}],
             route_config={"virtual_hosts": [
                 {"name": "all", "domains": ["*"],
                  "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "app", "timeout": "0s"}}]}]})
@@ -249,7 +250,7 @@ class Running:
     """A started program, pinned to one core, ended when the block is left."""
 
     def __init__(self, command: list[str], core: int, port: int, log: Path, environment: dict[str, str] | None = None):
-        self.port, self.log = port, log
+        self.name, self.port, self.log = Path(command[0]).name, port, log
         with log.open("wb") as sink:
             self.process = subprocess.Popen(
                 ["taskset", "-c", str(core), *command], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
@@ -264,7 +265,8 @@ class Running:
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     self.__exit__()
-                    raise RuntimeError(f"did not come up on port {self.port}:\n{self.log.read_text()[-2000:]}")
+                    said = self.log.read_text()[-2000:]
+                    raise RuntimeError(f"{self.name} did not come up on port {self.port}:\n{said}")
                 time.sleep(0.05)
 
     def __exit__(self, *_: object) -> None:

@@ -53,6 +53,18 @@ def pss_bytes(root: int) -> int:
     return total
 
 
+def busy_cores(seconds: float = 0.5) -> float:
+    """How many cores the machine uses now, before anything of ours runs."""
+
+    def ticks() -> tuple[int, int]:
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    (total_before, idle_before), _, (total_after, idle_after) = ticks(), time.sleep(seconds), ticks()
+    busy = 1 - (idle_after - idle_before) / max(1, total_after - total_before)
+    return busy * (os.cpu_count() or 1)
+
+
 @dataclass
 class Sample:
     """One measured window of steady load."""
@@ -122,7 +134,11 @@ class LoadGenerator:
         load = subprocess.Popen(
             [*command, url], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            time.sleep(warm_up + margin)
+            # h2load logs nothing before its warm-up is over, however long the handshakes took.
+            deadline = time.monotonic() + warm_up + 30
+            while load.poll() is None and not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(margin)
             opened, cpu_before = time.time(), cpu_seconds(root)
             time.sleep(window)
             closed, cpu_after = time.time(), cpu_seconds(root)

@@ -120,7 +120,7 @@ def transparent(story: Story, binary: Path, scratch: Path) -> None:
                 binary, {"SERVER_CERT_DIR": pair, "CLIENT_CERT_DIR": pair, "CA_DIR": authority.directory},
                 INJECT_CLIENT_HEADERS="true")
             memory = pod.sidecar.rss_bytes() / 1e6 if pod.sidecar else 0
-            story.tell(f"{pod.name}: {pod.ipv4}, {pod.ipv6}; application on port {APP_PORT}; sidecar uses {memory:.1f} MB")
+            story.tell(f"{pod.name}: {pod.ipv4}, {pod.ipv6}; application on port {APP_PORT}; sidecar {memory:.1f} MB")
         story.check(True, "`sidecar init` and `sidecar run` stand in both pods; the proxy holds CAP_NET_RAW only")
         call_each_other(story, network, shop, bank)
         refuse_strangers(story, scratch, authority, bank, stranger)
@@ -139,9 +139,10 @@ def call_each_other(story: Story, network: Network, shop: Pod, bank: Pod) -> Non
         story.tell(done.stderr)
         story.check(done.returncode == 0 and "target" in done.stdout, "answered")
         if done.returncode == 0:
-            identity = describe(done.stdout).get("x-client-cn")
+            headers = describe(done.stdout)
+            identity = headers.get("x-client-cn")
             story.tell(f"the bank's application sees: X-Client-CN: {identity}")
-            story.tell(f"                             X-Client-Subject: {describe(done.stdout).get('x-client-subject')}")
+            story.tell(f"                             X-Client-Subject: {headers.get('x-client-subject')}")
             story.check(identity == "shop", "the application knows who called, by certificate")
         story.tell("on the wire:")
         check_wire(story, list(capture.contents().values()))
@@ -157,8 +158,8 @@ def refuse_strangers(story: Story, scratch: Path, authority: Certificates, bank:
     forged = Certificates(scratch / "forged", "Forged CA").issue("shop")
     story.tell(f"stranger$ curl --cert forged.crt {secure}")
     check_refused(story, stranger.curl(
-        "--cacert", str(authority.ca_file), "--cert", str(forged / "tls.crt"), "--key", str(forged / "tls.key"), secure),
-        "refused")
+        "--cacert", str(authority.ca_file), "--cert", str(forged / "tls.crt"), "--key", str(forged / "tls.key"),
+        secure), "refused")
     story.step("The stranger tries plain HTTP")
     story.tell(f"stranger$ curl {target}")
     check_refused(story, stranger.curl(target, seconds=5), "refused")

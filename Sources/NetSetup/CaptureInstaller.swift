@@ -39,7 +39,8 @@ package enum CaptureInstaller {
                 differences.append("the \(family) policy rule with priority \(rule.priority) is missing")
             }
             for rule in present where isOurs(rule) && !wanted.contains(where: { same($0.raw, rule) }) {
-                differences.append("there is an \(family) policy rule with priority \(rule.priority) that is not in the plan")
+                differences.append(
+                    "there is an \(family) policy rule with priority \(rule.priority) that is not in the plan")
             }
         }
         return differences
@@ -92,7 +93,9 @@ package enum CaptureInstaller {
             differences.append("in the chain \(chain.name) the rule `\(rule.text)` is missing or changed")
         }
         let extra = present.filter { text in !wanted.contains { $0.text == text } }.count
-        if extra > 0 { differences.append("in the chain \(chain.name) there are \(extra) rules that are not in the plan") }
+        if extra > 0 {
+            differences.append("in the chain \(chain.name) there are \(extra) rules that are not in the plan")
+        }
         if differences.isEmpty, present != wanted.map(\.text) {
             differences.append("the rules of the chain \(chain.name) are in another order or repeated")
         }

@@ -4,7 +4,10 @@ import Addressing
 extension CapturePlan {
     /// The ruleset in nft's language; loading it replaces the table.
     package var nftText: String {
-        var lines = ["table inet \(CapturePlan.table)", "delete table inet \(CapturePlan.table)", "table inet \(CapturePlan.table) {"]
+        var lines = [
+            "table inet \(CapturePlan.table)", "delete table inet \(CapturePlan.table)",
+            "table inet \(CapturePlan.table) {",
+        ]
         for chain in chains {
             lines.append("    chain \(chain.name) {")
             if let hook = chain.hook {

@@ -18,7 +18,8 @@ import Glibc
         for chain in plan.chains {
             let result =
                 if let hook = chain.hook {
-                    unsafe nf_add_chain(raw, CapturePlan.table, chain.name, hook.type, hook.place.rawValue, hook.priority)
+                    unsafe nf_add_chain(
+                        raw, CapturePlan.table, chain.name, hook.type, hook.place.rawValue, hook.priority)
                 } else {
                     unsafe nf_add_chain(raw, CapturePlan.table, chain.name, nil, 0, 0)
                 }

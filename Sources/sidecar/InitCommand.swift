@@ -7,7 +7,9 @@ import Proxy
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Program the capture rules of this network namespace.",
-        discussion: "Without an option: writes the rules, replacing what an earlier run left. Settings come from the environment.")
+        discussion:
+            "Without an option: writes the rules, replacing what an earlier run left. Settings come from the environment."
+    )
 
     @Flag(help: "Print the nftables ruleset and the ip rules and routes; change nothing, need no privilege.")
     var dryRun = false
@@ -68,7 +70,10 @@ struct InitCommand: ParsableCommand {
         case .text: if differences.isEmpty { print("capture rules \(done)") }
         case .json:
             let list = differences.map { JSONValue.string($0) }
-            print(JSONValue.object([("action", .string(done)), ("ok", .bool(list.isEmpty)), ("differences", .array(list))]))
+            print(
+                JSONValue.object([
+                    ("action", .string(done)), ("ok", .bool(list.isEmpty)), ("differences", .array(list)),
+                ]))
         }
     }
 }

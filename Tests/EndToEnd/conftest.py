@@ -74,7 +74,7 @@ def start_proxy(
     """Starts proxies with settings of the test's own; ends them all afterwards."""
     started: list[Proxy] = []
 
-    def start(*, upstream_port: int | None = None, wait: bool = True, identities: Identities = identities, **settings: str) -> Proxy:
+    def start(*, upstream_port: int | None = None, wait: bool = True, **settings: str) -> Proxy:
         proxy = Proxy(binary, identities, directory, upstream_port or app["http"], **settings)
         started.append(proxy)
         return proxy.wait_ready() if wait else proxy

@@ -53,7 +53,9 @@ def test_plaintext_is_refused_and_never_reaches_the_application(proxy):
         assert "/plaintext-was-here" not in client.request("/seen").json["targets"]
 
 
-@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\xff\xff" + b"\0" * 100, b"\x80\x2e\x01\x00\x02", b"\0" * 1000, b"SSH-2.0-x\r\n"])
+@pytest.mark.parametrize("garbage", [
+    b"\x16\x03\x01\xff\xff" + b"\0" * 100, b"\x80\x2e\x01\x00\x02", b"\0" * 1000, b"SSH-2.0-x\r\n",
+])
 def test_garbage_is_closed_and_others_are_served(proxy, garbage):
     with proxy.connect_plain() as client:
         client.send(garbage)

@@ -26,10 +26,12 @@ def complaint(binary, settings: dict[str, str]) -> str:
     ("TLS_LISTEN_PORT", "https"), ("TLS_LISTEN_PORT", "0"), ("TLS_LISTEN_PORT", "65536"), ("TLS_LISTEN_PORT", "-1"),
     ("MONITOR_PORT", "8081x"), ("UPSTREAM_URL", "ftp://localhost"), ("UPSTREAM_URL", "localhost:8000"),
     ("UPSTREAM_URL", ""), ("TLS_MIN_VERSION", "1.1"), ("INJECT_CLIENT_HEADERS", "cn,shoe-size"),
-    ("INCLUDE_OUTBOUND_CIDRS", "10.0.0.0/33"), ("OUTBOUND_MTLS_CIDRS", "10.0.0/8"), ("EXCLUDE_OUTBOUND_CIDRS", "fd00::/129"),
+    ("INCLUDE_OUTBOUND_CIDRS", "10.0.0.0/33"), ("OUTBOUND_MTLS_CIDRS", "10.0.0/8"),
+    ("EXCLUDE_OUTBOUND_CIDRS", "fd00::/129"),
     ("INCLUDE_INBOUND_PORTS", "80-70"), ("EXCLUDE_OUTBOUND_PORTS", "53,x"), ("EXCLUDE_OUTBOUND_UIDS", "root"),
-    ("TRANSPARENT", "maybe"), ("INBOUND_PLAINTEXT", "sometimes"), ("OUTBOUND_DEFAULT", "tls"), ("OUTBOUND_VERIFY", "none"),
-    ("OUTBOUND_VERIFY", "san:"), ("CAPTURE_MARK", "0x15c0/0xfff"), ("CAPTURE_MARK", "0x5c1/0xfff"), ("CAPTURE_TABLE", "254"),
+    ("TRANSPARENT", "maybe"), ("INBOUND_PLAINTEXT", "sometimes"), ("OUTBOUND_DEFAULT", "tls"),
+    ("OUTBOUND_VERIFY", "none"),
+    ("OUTBOUND_VERIFY", "san:"), ("CAPTURE_MARK", "0x15c0/0xfff"), ("CAPTURE_TABLE", "254"),
     ("PROXY_UID", "0"), ("LOG_LEVEL", "loud"), ("ACCESS_LOG", "sometimes"), ("WORKER_THREADS", "0"),
     ("MAX_CONNECTIONS", "many"), ("HEADER_TIMEOUT_SECS", "-1"), ("IDLE_TIMEOUT_SECS", "5m"), ("MAX_HEADER_BYTES", ""),
     ("PRESERVE_HOST", "ja"), ("SHUTDOWN_TIMEOUT_SECS", "99999999999999999999"),
@@ -42,8 +44,10 @@ def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
 
 @pytest.mark.parametrize("name, value", [
     ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("OUTBOUND_PROXY_PORT", "8082"),
-    ("ENABLE_METRICS", "true"), ("LOG_FORMAT", "text"), ("INBOUND_PLAINTEXT", "probes"), ("TLS_CERT_URI", "kbs:///a/b/c"),
-    ("UPSTREAM_URL", "h2c://127.0.0.1:9"), ("UPSTREAM_PROTOCOL", "h2c"), ("UPSTREAM_READINESS_URL", "http://127.0.0.1:9/"),
+    ("ENABLE_METRICS", "true"), ("LOG_FORMAT", "text"), ("INBOUND_PLAINTEXT", "probes"),
+    ("TLS_CERT_URI", "kbs:///a/b/c"),
+    ("UPSTREAM_URL", "h2c://127.0.0.1:9"), ("UPSTREAM_PROTOCOL", "h2c"),
+    ("UPSTREAM_READINESS_URL", "http://127.0.0.1:9/"),
 ])
 def test_a_setting_that_is_not_supported_yet_is_refused_not_ignored(binary, settings, name, value):
     """Each line goes when its feature comes: the value is then valid and the proxy starts."""
@@ -64,6 +68,11 @@ def test_aliases_that_disagree_are_a_problem(binary, settings):
 def test_two_listeners_on_one_port_are_a_problem(binary, settings):
     said = complaint(binary, settings | {"MONITOR_PORT": settings["TLS_LISTEN_PORT"]})
     assert "TLS_LISTEN_PORT" in said and "MONITOR_PORT" in said
+
+
+def test_marks_that_cannot_be_told_apart_are_a_problem(binary, settings):
+    said = complaint(binary, settings | {"CAPTURE_MARK": "0x5c1/0xfff"})
+    assert "CAPTURE_MARK" in said and "PROXY_MARK" in said
 
 
 def test_a_port_that_is_taken_is_named(binary, settings, app):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from conftest import needs_root
 from kit import pattern
-from kit.capture import Capture
+from kit.capture import Capture, assert_only_tls
 from kit.pod import KIT, url
 from kit.process import wait_until
 from kit.transparent import HTTP, PodPair
@@ -32,6 +32,7 @@ def test_ten_thousand_new_connections_share_few_handshakes(pods):
         done = pods.a.run(
             sys.executable, str(KIT / "newconnections.py"), pods.b.ipv4, str(HTTP), "10000", "8", seconds=120)
     assert done.stdout.strip() == "10000", done.stderr
+    assert_only_tls(capture, b"GET /echo")
     assert 1 <= capture.client_hellos() < 200
 
 

@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct HTTPBodyDecoderTests {
     /// Decodes a body shown in two pieces, as a connection would: what was not consumed is shown again.
-    private func decode(_ body: [UInt8], _ framing: BodyFraming, splitAt split: Int) -> (payload: String, rest: Int?, HTTPError.Kind?) {
+    private func decode(_ body: [UInt8], _ framing: BodyFraming, splitAt split: Int) -> (
+        payload: String, rest: Int?, HTTPError.Kind?
+    ) {
         var decoder = BodyDecoder(framing)
         var payload: [UInt8] = []
         var shown = Array(body[0..<split])
@@ -15,7 +17,9 @@ import Testing
             case .data(let range):
                 payload += shown[range]
                 offset = range.upperBound
-                if decoder.isFinished { return (String(decoding: payload, as: UTF8.self), shown.count - offset + later.count, nil) }
+                if decoder.isFinished {
+                    return (String(decoding: payload, as: UTF8.self), shown.count - offset + later.count, nil)
+                }
             case .needsMore(let consumed):
                 guard !later.isEmpty else { return (String(decoding: payload, as: UTF8.self), nil, nil) }
                 shown = Array(shown[consumed...]) + later
@@ -46,11 +50,14 @@ import Testing
 
     @Test(
         arguments: [
-            ("5\nhello\r\n0\r\n\r\n", .badChunk), ("5\r\nhello0\r\n\r\n", .badChunk), ("5\r\nhello\n0\r\n\r\n", .badChunk),
+            ("5\nhello\r\n0\r\n\r\n", .badChunk), ("5\r\nhello0\r\n\r\n", .badChunk),
+            ("5\r\nhello\n0\r\n\r\n", .badChunk),
             ("x\r\n", .badChunk), ("\r\n", .badChunk), ("-5\r\n", .badChunk), ("0x5\r\nhello\r\n", .badChunk),
             ("5 \r\nhello\r\n", .badChunk), (" 5\r\nhello\r\n", .badChunk), ("5;a\nb\r\nhello\r\n", .badChunk),
-            ("5;a\rb\r\nhello\r\n", .badChunk), ("1000000000000000\r\n", .badChunk), ("fffffffffffffffff\r\n", .badChunk),
-            ("0\r\nBad Name: x\r\n\r\n", .badTrailer), ("0\r\nX: y\n\r\n", .badTrailer), ("0\r\n folded\r\n\r\n", .badTrailer),
+            ("5;a\rb\r\nhello\r\n", .badChunk), ("1000000000000000\r\n", .badChunk),
+            ("fffffffffffffffff\r\n", .badChunk),
+            ("0\r\nBad Name: x\r\n\r\n", .badTrailer), ("0\r\nX: y\n\r\n", .badTrailer),
+            ("0\r\n folded\r\n\r\n", .badTrailer),
         ] as [(String, HTTPError.Kind)])
     func malformedChunksAreRefusedInEverySplit(_ body: String, _ kind: HTTPError.Kind) {
         let bytes = Array(body.utf8)

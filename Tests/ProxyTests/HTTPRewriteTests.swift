@@ -82,7 +82,10 @@ import Testing
             ("GET http://h?q HTTP/1.1\r\nHost: h\r\n", "GET /base/?q HTTP/1.1\r\nhost: up\r\n"),
             ("OPTIONS * HTTP/1.1\r\nHost: h\r\n", "OPTIONS * HTTP/1.1\r\nhost: up\r\n"),
             ("GET /p HTTP/1.0\r\n", "GET /base/p HTTP/1.1\r\nhost: up\r\n"),
-            ("PUT /p HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n", "PUT /base/p HTTP/1.1\r\nhost: up\r\ncontent-length: 7\r\n"),
+            (
+                "PUT /p HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n",
+                "PUT /base/p HTTP/1.1\r\nhost: up\r\ncontent-length: 7\r\n"
+            ),
         ] as [(String, String)])
     func targetHostAndLengthAreWrittenAnew(_ request: String, _ expected: String) throws {
         var rewrite = RequestRewrite()
@@ -104,13 +107,16 @@ import Testing
         }
     }
 
-    private func answer(_ response: String, to method: Proxy.Method = .get, minorVersion: UInt8 = 1, closes: Bool = false) throws -> String {
+    private func answer(
+        _ response: String, to method: Proxy.Method = .get, minorVersion: UInt8 = 1, closes: Bool = false
+    ) throws -> String {
         var parser = ResponseParser()
         var writer = ByteWriter()
         let bytes = Array(response.utf8)
         try #require(parser.parse(bytes.span, resumingAt: 0, for: method) == .complete)
         let head = parser.head
-        ResponseRewrite(for: head, minorVersion: minorVersion, closes: closes).write(head, from: bytes.span, into: &writer)
+        ResponseRewrite(for: head, minorVersion: minorVersion, closes: closes).write(
+            head, from: bytes.span, into: &writer)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
@@ -122,7 +128,9 @@ import Testing
         #expect(try answer(unbounded) == "HTTP/1.1 200 \r\nA: b\r\ntransfer-encoding: chunked\r\n\r\n")
         let sized = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
         #expect(try answer(sized) == "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n")
-        #expect(try answer(sized, minorVersion: 0) == "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: keep-alive\r\n\r\n")
+        #expect(
+            try answer(sized, minorVersion: 0)
+                == "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: keep-alive\r\n\r\n")
         #expect(try answer(sized, closes: true).hasSuffix("connection: close\r\n\r\n"))
         #expect(try answer(sized, to: .head) == "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n")
         #expect(try answer("HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n").contains("content-length: 3"))
@@ -131,10 +139,12 @@ import Testing
 
     @Test(
         arguments: [
-            "HTTP/1.1 200 OK\nA: b\r\n\r\n", "HTTP/2 200 OK\r\n\r\n\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 600 X\r\n\r\n",
+            "HTTP/1.1 200 OK\nA: b\r\n\r\n", "HTTP/2 200 OK\r\n\r\n\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 600 X\r\n\r\n",
             "HTTP/1.1 2000 X\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "garbage, no HTTP at all\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "garbage, no HTTP at all\r\n",
         ])
     func malformedAnswersAreRefusedInEverySplit(_ text: String) {
         let bytes = Array(text.utf8)

@@ -85,7 +85,8 @@ private final class MonitorConnection: ChannelUser {
         while channel.isOpen, !received.isEmpty {
             switch parser.parse(received.span, resumingAt: 0) {
             case .needsMore: return
-            case .failed(let error): return answer(MonitorAnswer(error.status, "bad request\n"), on: channel, .get, false)
+            case .failed(let error):
+                return answer(MonitorAnswer(error.status, "bad request\n"), on: channel, .get, false)
             case .complete: respond(on: channel)
             }
         }

@@ -84,7 +84,8 @@ extension Configuration {
             excludeOutboundCIDRs: reader.blocks("EXCLUDE_OUTBOUND_CIDRS", default: []) ?? [],
             includeOutboundPorts: reader.ports("INCLUDE_OUTBOUND_PORTS", default: .all),
             excludeOutboundPorts: reader.ports("EXCLUDE_OUTBOUND_PORTS", default: PortSet([53...53])),
-            excludeOutboundUIDs: reader.value("EXCLUDE_OUTBOUND_UIDS", default: [], "a list of numeric user ids") { text in
+            excludeOutboundUIDs: reader.value("EXCLUDE_OUTBOUND_UIDS", default: [], "a list of numeric user ids") {
+                text in
                 let parts = text.isEmpty ? [] : text.split(separator: ",", omittingEmptySubsequences: false)
                 let ids = parts.compactMap { UInt32($0.trimmingSpaces) }
                 return ids.count == parts.count ? ids : nil

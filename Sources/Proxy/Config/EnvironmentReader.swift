@@ -72,7 +72,8 @@ struct EnvironmentReader {
             return try PortSet(parsing: text)
         } catch {
             complain(
-                "\(name)=\(text) is not valid: \"\(error.part)\" is no port; write ports and ranges like 80,8000-8100, or *")
+                "\(name)=\(text) is not valid: \"\(error.part)\" is no port; write ports and ranges like 80,8000-8100, or *"
+            )
             return fallback
         }
     }
@@ -85,7 +86,8 @@ struct EnvironmentReader {
         for part in elements(text) {
             guard let block = CIDR(part) else {
                 complain(
-                    "\(name)=\(text) is not valid: \"\(part)\" is no address block; write blocks like 10.0.0.0/8,fd00::/8")
+                    "\(name)=\(text) is not valid: \"\(part)\" is no address block; write blocks like 10.0.0.0/8,fd00::/8"
+                )
                 continue
             }
             blocks.append(block)
@@ -94,7 +96,8 @@ struct EnvironmentReader {
     }
 
     func elements(_ text: String) -> [String] {
-        text.isEmpty ? [] : text.split(separator: ",", omittingEmptySubsequences: false).map { String($0.trimmingSpaces) }
+        text.isEmpty
+            ? [] : text.split(separator: ",", omittingEmptySubsequences: false).map { String($0.trimmingSpaces) }
     }
 
     mutating func mark(_ name: String, default fallback: Configuration.Mark) -> Configuration.Mark {

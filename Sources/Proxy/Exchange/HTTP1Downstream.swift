@@ -150,7 +150,9 @@ final class HTTP1Downstream: ChannelUser {
         record.begin(at: worker.now)
         if worker.logsAccess { record.describe(head, rest, requestID, in: writer.bytes.span) }
 
-        let route = head.method == .connect ? Route.refuse(status: 501, "CONNECT is not supported here") : routing.route(head, in: rest)
+        let route =
+            head.method == .connect
+            ? Route.refuse(status: 501, "CONNECT is not supported here") : routing.route(head, in: rest)
         switch route {
         case .refuse(let status, let reason):
             requestIsWhole = false
@@ -194,7 +196,7 @@ final class HTTP1Downstream: ChannelUser {
             switch body.next(bytes, from: offset) {
             case .data(let range):
                 record.bytesReceived += UInt64(range.count)
-                guard upstream.send(bytes.extracting(range)) else { return lost(upstream) }
+                guard upstream.send(bytes.extracting(range)) else { return upstreamIsDeaf() }
                 if body.isFinished { requestEnded() }
                 return range.upperBound
             case .needsMore(let consumed): return consumed
@@ -207,7 +209,7 @@ final class HTTP1Downstream: ChannelUser {
         var writer = worker.takeWriter()
         defer { worker.giveBack(writer) }
         guard let end = appendBody(bytes, from: offset, to: &writer) else { return nil }
-        if writer.count > 0, !upstream.send(writer.bytes.span) { return lost(upstream) }
+        if writer.count > 0, !upstream.send(writer.bytes.span) { return upstreamIsDeaf() }
         if requestIsWhole { upstream.finishRequest() }
         return end
     }
@@ -219,7 +221,11 @@ final class HTTP1Downstream: ChannelUser {
             switch body.next(bytes, from: offset) {
             case .data(let range):
                 record.bytesReceived += UInt64(range.count)
-                if chunksBody { writer.appendChunk(bytes.extracting(range)) } else { writer.append(bytes.extracting(range)) }
+                if chunksBody {
+                    writer.appendChunk(bytes.extracting(range))
+                } else {
+                    writer.append(bytes.extracting(range))
+                }
                 offset = range.upperBound
                 if body.isFinished { requestIsWhole = true }
             case .needsMore(let consumed): return consumed
@@ -244,9 +250,10 @@ final class HTTP1Downstream: ChannelUser {
         return nil
     }
 
-    private func lost(_ upstream: HTTP1Upstream) -> Int? {
-        // An upstream may answer and close without taking the whole body: its answer, if any, is read first.
-        if answerHasBegun { return 0 }
+    /// The upstream takes no more of the request. It may have answered before it closed, so its side is read to the
+    /// end first; until then nothing more is taken from the client.
+    private func upstreamIsDeaf() -> Int? {
+        channel.pauseReading()
         return nil
     }
 
@@ -389,6 +396,7 @@ final class HTTP1Downstream: ChannelUser {
         let staysOpen = phase == .exchanging && requestIsWhole && keepsAlive
         var writer = worker.takeWriter()
         writer.appendErrorResponse(status: status, reason, close: !staysOpen, headRequest: method == .head)
+        if method != .head { answerBytes = UInt64(reason.utf8CodeUnitCount + 1) }
         let outcome = channel.write(writer.bytes.span)
         worker.giveBack(writer)
         if case .failed = outcome { return clientFailed() }

@@ -42,7 +42,7 @@ final class HTTP1Upstream: ChannelUser {
         headSeen = false
         anyByteSeen = false
         scanned = 0
-        channel.clearDeadline()
+        if channel.isOpen { channel.clearDeadline() }  // else it is the connect's
         replay.removeAll(keepingCapacity: true)
         if isReused, isWhole, bytes.count <= Limits.replayBytes {
             unsafe bytes.withUnsafeBufferPointer { unsafe replay.append(contentsOf: $0) }
@@ -65,7 +65,7 @@ final class HTTP1Upstream: ChannelUser {
 
     func finishRequest() {
         requestIsWhole = true
-        if let timeout = worker.timeouts.response { channel.setDeadline(after: timeout) }
+        if channel.isOpen, let timeout = worker.timeouts.response { channel.setDeadline(after: timeout) }
     }
 
     /// Whether the request may be sent again over another connection: nothing was answered on a connection that may

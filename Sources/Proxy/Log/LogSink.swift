@@ -82,7 +82,9 @@ package final class LogSink: Sendable {
             var line: [UInt8] = []
             JSONText.appendRaw("{\"timestamp\":\"", to: &line)
             Timestamp.append(microseconds: linux_wall_microseconds(), to: &line)
-            JSONText.appendRaw("\",\"level\":\"warning\",\"message\":\"log lines dropped: the reader was too slow\",\"lines\":", to: &line)
+            JSONText.appendRaw(
+                "\",\"level\":\"warning\",\"message\":\"log lines dropped: the reader was too slow\",\"lines\":",
+                to: &line)
             JSONText.append(Int64(dropped), to: &line)
             JSONText.appendRaw("}\n", to: &line)
             writeAll(line)
@@ -92,7 +94,9 @@ package final class LogSink: Sendable {
     private func writeAll(_ bytes: [UInt8]) {
         var offset = 0
         while offset < bytes.count {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(output, $0.baseAddress?.advanced(by: offset), $0.count - offset) }
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(output, $0.baseAddress?.advanced(by: offset), $0.count - offset)
+            }
             if count > 0 {
                 offset += count
             } else if errno == EAGAIN {

@@ -46,11 +46,12 @@ final class ControlThread {
     func run(_ setup: WorkerSetup, _ sockets: consuming [ListeningSocket]) throws(FatalError) {
         for index in 0..<configuration.workerThreads {
             let messages = try system { () throws(SystemError) in try Mailbox<Worker.Message>() }
-            try startWorker(index, setup, sockets, messages)
+            try startWorker(index, setup, messages)
+            for number in sockets.indices { messages.send(.listen(sockets[number])) }
             workers.append(messages)
         }
         runningWorkers = workers.count
-        sockets = []  // the workers' now: what they let go is closed
+        sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()
         health.isStarted = true
         linux_release_code_pages()
@@ -59,13 +60,13 @@ final class ControlThread {
     }
 
     private func startWorker(
-        _ index: Int, _ setup: WorkerSetup, _ sockets: [ListeningSocket], _ messages: Mailbox<Worker.Message>
+        _ index: Int, _ setup: WorkerSetup, _ messages: Mailbox<Worker.Message>
     ) throws(FatalError) {
         let mailbox = mailbox
         _ = try system { () throws(SystemError) in
             try Thread("worker-\(index)") {
                 do {
-                    let counters = try Worker.run(setup, sockets, messages)
+                    let counters = try Worker.run(setup, messages)
                     mailbox.send(.workerEnded(counters))
                 } catch {
                     setup.logger.critical("a worker could not start", metadata: ["error": "\(error)"])
@@ -76,8 +77,11 @@ final class ControlThread {
     }
 
     private func resolveUpstream() throws(FatalError) {
+        guard configuration.inbound.listenPort != nil else { return }
+        health.needsUpstream = true
         let upstream = configuration.inbound.upstream
         let mailbox = mailbox
+        if let fixed = Resolver.fixed(upstream.host, port: upstream.port) { return mailbox.send(.upstream(fixed)) }
         _ = try system { () throws(SystemError) in
             try Thread("resolver") {
                 var known: [Endpoint]?

@@ -8,11 +8,14 @@ enum Resolver {
     /// How long to wait after a failed look-up.
     static let retrySeconds: UInt32 = 2
 
-    /// The TCP endpoints of a host, in the resolver's order; empty when it has none.
+    /// What needs no look-up: an address, or `localhost`, which is no question of the resolver (RFC 6761 section 6.3).
+    static func fixed(_ host: String, port: UInt16) -> [Endpoint]? {
+        if let address = IPAddress(host) { return [Endpoint(address, port)] }
+        return host == "localhost" ? [Endpoint(.loopbackV4, port), Endpoint(.loopbackV6, port)] : nil
+    }
+
+    /// The TCP endpoints of a name, in the resolver's order; empty when it has none.
     static func resolve(_ host: String, port: UInt16) -> [Endpoint] {
-        if let address = IPAddress(host.trimmingBrackets) { return [Endpoint(address, port)] }
-        // RFC 6761 section 6.3: no question of the resolver.
-        if host == "localhost" { return [Endpoint(.loopbackV4, port), Endpoint(.loopbackV6, port)] }
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
@@ -40,12 +43,5 @@ enum Resolver {
             }
         case _: return nil
         }
-    }
-}
-
-extension String {
-    /// An IPv6 literal as it stands in a URL, without its brackets.
-    var trimmingBrackets: Substring {
-        hasPrefix("[") && hasSuffix("]") ? dropFirst().dropLast() : self[...]
     }
 }

@@ -75,7 +75,8 @@ enum Socket {
             switch -result {
             case EAGAIN: return .wouldBlock
             case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
-            case let failure where failure > 0: continue  // the peer gave up while it waited: accept(2), "Error handling"
+            // The peer gave up while it waited: accept(2), "Error handling".
+            case let failure where failure > 0: continue
             case _: return .connection(Descriptor(owning: result), peer: endpoint(bytes, isIPv6, port))
             }
         }

@@ -25,6 +25,15 @@ enum ChannelError: Error {
         }
     }
 
+    /// A bounded name for the failure of a handshake.
+    var label: String {
+        switch self {
+        case .handshake(let error), .tls(let error): error.reason.rawValue
+        case .handshakeTimedOut: "timeout"
+        case .connect, .connectTimedOut, .noAddress, .broken: "connection"
+        }
+    }
+
     /// True when the other side was too slow rather than wrong.
     var isTimeout: Bool {
         switch self {

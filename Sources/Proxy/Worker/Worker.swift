@@ -8,6 +8,8 @@ import Logging
 final class Worker {
     /// What the control thread tells a worker.
     enum Message: Sendable {
+        /// Accept from this socket. It comes as a message so that the listener is the only one to hold on to it.
+        case listen(ListeningSocket)
         case upstream([Endpoint])
         /// Stop listening, finish what runs, then end.
         case drain
@@ -66,12 +68,9 @@ final class Worker {
     }
 
     /// The life of a worker's thread; answers what it has counted.
-    static func run(
-        _ setup: WorkerSetup, _ sockets: [ListeningSocket], _ messages: Mailbox<Message>
-    ) throws -> Counters {
+    static func run(_ setup: WorkerSetup, _ messages: Mailbox<Message>) throws -> Counters {
         let worker = try Worker(setup)
         let reader = try MailboxReader(messages, in: worker.reactor) { [unowned worker] in worker.receive($0) }
-        for socket in sockets { try worker.listen(on: socket) }
         worker.reactor.run()
         worker.turnEnded()
         _ = reader
@@ -83,12 +82,16 @@ final class Worker {
 
     // MARK: listening
 
-    func listen(on socket: ListeningSocket) throws(SystemError) {
+    private func listen(on socket: ListeningSocket) {
         let role = socket.role
-        let listener = try Listener(
-            socket, in: reactor, hasRoom: { [unowned self] in connectionCount < maximumConnections },
-            accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
-        listeners.append(listener)
+        do throws(SystemError) {
+            let listener = try Listener(
+                socket, in: reactor, hasRoom: { [unowned self] in connectionCount < maximumConnections },
+                accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
+            listeners.append(listener)
+        } catch {
+            logger.critical("a worker cannot listen", metadata: ["error": "\(error)"])
+        }
     }
 
     private func accept(_ socket: consuming Descriptor, from peer: Endpoint, _ role: ListenerRole) {
@@ -113,6 +116,7 @@ final class Worker {
 
     func receive(_ message: Message) {
         switch message {
+        case .listen(let socket): listen(on: socket)
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
         case .drain: drain()
         case .abort: reactor.stop()
@@ -184,7 +188,9 @@ final class Worker {
     }
 
     func explainHandshake(_ error: ChannelError, _ peer: Endpoint) {
-        logger.info("handshake failed", metadata: ["reason": "\(error.sentence)", "peer": "\(peer)"])
+        logger.info(
+            "handshake failed",
+            metadata: ["reason": "\(error.label)", "detail": "\(error.sentence)", "peer": "\(peer)"])
     }
 
     func explainPlaintext(from peer: Endpoint, to original: Endpoint?) {

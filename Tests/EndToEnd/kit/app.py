@@ -175,10 +175,10 @@ class HTTPConnection:
             "connection": self.number, "peer": self.peer[0], "peer_port": self.peer[1],
         })
 
-    def bytes(self, count: str) -> None:
+    def bytes(self, length: str) -> None:
         """A body of known length and checksum."""
         self.digest()
-        remaining = int(count)
+        remaining = int(length)
         self.send_head("200 OK", f"Content-Length: {remaining}")
         if self.method == "HEAD":
             return
@@ -189,7 +189,8 @@ class HTTPConnection:
         size, done = 64 * len(pattern.BLOCK), 0
         while done < remaining:
             offset = done % size
-            done += os.sendfile(self.stream.fileno(), self.application.block, offset, min(remaining - done, size - offset))
+            count = min(remaining - done, size - offset)
+            done += os.sendfile(self.stream.fileno(), self.application.block, offset, count)
 
     def chunked(self, count: str) -> None:
         """The same bytes in chunks of odd sizes, with a trailer."""

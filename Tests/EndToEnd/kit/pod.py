@@ -123,7 +123,7 @@ class Pod:
         } | {name: str(path) for name, path in certificates.items()} | settings
         done = self.init(binary, **settings)
         if done.returncode != 0:
-            raise RuntimeError(f"sidecar init in pod {self.name} ended with {done.returncode}: {done.stderr}{done.stdout}")
+            raise RuntimeError(f"init in pod {self.name} failed ({done.returncode}): {done.stderr}{done.stdout}")
         return self.run_sidecar(binary, settings)
 
     def run_sidecar(self, binary: Path, settings: dict[str, str]) -> Process:

@@ -90,7 +90,7 @@ class Proxy:
     def wait_ready(self) -> "Proxy":
         def ready() -> bool:
             if not self.process.is_running:
-                raise AssertionError(f"sidecar ended with {self.process.child.returncode}:\n{self.process.output_tail()}")
+                raise AssertionError(f"sidecar ended:\n{self.process.output_tail()}")
             return self.monitor("/ready")[0] == 200
 
         wait_until(ready, f"/ready answers 200; {self.process.output_tail()}")
@@ -123,7 +123,9 @@ class Proxy:
         self.process.stop()
 
 
-def run_once(binary: Path, arguments: list[str], settings: dict[str, str], seconds: float = 10) -> subprocess.CompletedProcess:
+def run_once(
+    binary: Path, arguments: list[str], settings: dict[str, str], seconds: float = 10,
+) -> subprocess.CompletedProcess:
     """A command that is expected to end by itself."""
     return subprocess.run(
         [str(binary), *arguments], env=bare_environment() | settings, capture_output=True, text=True, timeout=seconds)

@@ -36,7 +36,9 @@ class PodPair:
 
     def identity(self, pod: Pod, **fields: object) -> Path:
         """A pair for both directions with the pod's names."""
-        fields = {"dns": (f"{pod.name}.test",), "addresses": pod.addresses, "uris": (f"spiffe://test/{pod.name}",)} | fields
+        fields.setdefault("dns", (f"{pod.name}.test",))
+        fields.setdefault("addresses", pod.addresses)
+        fields.setdefault("uris", (f"spiffe://test/{pod.name}",))
         return self.write(pod.name, self.authority.issue(pod.name, **fields))
 
     def start(self, pod: Pod, pair: Path | None = None, **settings: str) -> Process:

@@ -160,7 +160,8 @@ struct RequestParser {
             head.pathAndQuery = head.target
             return head.method == .options ? nil : .badTarget
         }
-        let scheme = target.startsIgnoringCase(with: "http://") ? 7 : target.startsIgnoringCase(with: "https://") ? 8 : 0
+        let scheme =
+            target.startsIgnoringCase(with: "http://") ? 7 : target.startsIgnoringCase(with: "https://") ? 8 : 0
         guard scheme > 0 else { return .badTarget }
         var end = scheme
         while end < target.count, target[end] != 0x2f, target[end] != 0x3f { end += 1 }

@@ -1,0 +1,119 @@
+import Addressing
+import Testing
+
+@testable import Proxy
+
+@Suite struct ConfigurationTests {
+    private func parse(_ environment: [String: String]) throws(ConfigurationProblems) -> Configuration {
+        try Configuration.parse(environment, usableCPUs: 8)
+    }
+
+    private func problems(_ environment: [String: String]) -> [String] {
+        do throws(ConfigurationProblems) {
+            _ = try parse(environment)
+            return []
+        } catch {
+            return error.sentences
+        }
+    }
+
+    @Test func anEmptyEnvironmentGivesTheDefaults() throws {
+        let configuration = try parse([:])
+        #expect(configuration.inbound.listenPort == 8443)
+        #expect(configuration.inbound.upstream.authority == "localhost:8000")
+        #expect(configuration.inbound.identityHeaders == [])
+        #expect(configuration.inbound.preserveHost == nil)
+        #expect(!configuration.capture.isTransparent)
+        #expect(configuration.capture.excludeOutboundPorts.description == "53")
+        #expect(configuration.capture.proxyMark == Configuration.Mark(value: 0x5c1, mask: 0xfff))
+        #expect(configuration.outbound.mtlsCIDRs.count == 5)
+        #expect(configuration.outbound.verify == .full)
+        #expect(configuration.monitorPort == 8081)
+        #expect(configuration.workerThreads == 2)
+        #expect(configuration.timeouts.response == 0)
+        #expect(configuration.ownPorts.description == "8081,8443")
+    }
+
+    @Test func emptyDisablesThePortAndZeroTheMonitor() throws {
+        let configuration = try parse(["TLS_LISTEN_PORT": "", "MONITOR_PORT": "0", "TRANSPARENT": "true"])
+        #expect(configuration.inbound.listenPort == nil)
+        #expect(configuration.monitorPort == nil)
+    }
+
+    @Test func anAliasServesUnlessItContradicts() throws {
+        #expect(try parse(["HTTPS_PORT": "9443"]).inbound.listenPort == 9443)
+        #expect(try parse(["HTTPS_PORT": "9443", "TLS_LISTEN_PORT": "9443"]).inbound.listenPort == 9443)
+        let said = problems(["HTTPS_PORT": "9443", "TLS_LISTEN_PORT": "9444"])
+        #expect(said.count == 1)
+        #expect(said.first?.contains("HTTPS_PORT=9443") == true)
+    }
+
+    @Test func allProblemsAreSaidAtOnce() {
+        let said = problems([
+            "TLS_LISTEN_PORT": "x", "TRANSPARENT": "yes", "OUTBOUND_MTLS_CIDRS": "10.0.0.0/33,y", "PROXY_UID": "0",
+        ])
+        #expect(said.count == 5)
+        for part in ["TLS_LISTEN_PORT=x", "TRANSPARENT=yes", "10.0.0.0/33", "\"y\"", "PROXY_UID=0"] {
+            #expect(said.contains { $0.contains(part) }, "\(part)")
+        }
+    }
+
+    @Test func headersAreChosenByNameOrAllAtOnce() throws {
+        #expect(try parse(["INJECT_CLIENT_HEADERS": "true"]).inbound.identityHeaders == [.tlsInfo, .cn, .subject])
+        #expect(
+            try parse(["INJECT_CLIENT_HEADERS": "xfcc, client-cert"]).inbound.identityHeaders == [.xfcc, .clientCert])
+        #expect(try parse(["INJECT_CLIENT_HEADERS": "false"]).inbound.identityHeaders == [])
+        #expect(problems(["INJECT_CLIENT_HEADERS": "cn,xx"]).count == 1)
+    }
+
+    @Test func verificationIsFullByNameOrByChain() throws {
+        #expect(try parse(["OUTBOUND_VERIFY": "ca"]).outbound.verify == .chainOnly)
+        #expect(try parse(["OUTBOUND_VERIFY": "san:spiffe://a/*, b"]).outbound.verify == .sans(["spiffe://a/*", "b"]))
+        #expect(problems(["OUTBOUND_VERIFY": "san:"]).count == 1)
+    }
+
+    @Test(
+        arguments: [
+            (["MONITOR_PORT": "8443"], "TLS_LISTEN_PORT and MONITOR_PORT"),
+            (
+                ["TRANSPARENT": "true", "INBOUND_CAPTURE_PORT": "15001"],
+                "INBOUND_CAPTURE_PORT and OUTBOUND_CAPTURE_PORT"
+            ),
+            (["CAPTURE_MARK": "0x5c1/0xfff"], "CAPTURE_MARK"), (["CAPTURE_TABLE": "254"], "CAPTURE_TABLE=254"),
+            (["TLS_LISTEN_PORT": ""], "nothing to do"),
+            (["TRANSPARENT": "true", "EXCLUDE_OUTBOUND_UIDS": "1337"], "PROXY_UID"),
+        ] as [([String: String], String)])
+    func whatDoesNotGoTogetherIsSaid(_ environment: [String: String], _ part: String) {
+        let said = problems(environment)
+        #expect(said.count == 1)
+        #expect(said.first?.contains(part) == true)
+    }
+
+    @Test(arguments: [
+        "FORWARD_PORT", "POLICY_FILE", "OUTBOUND_PROXY_PORT", "TLS_CERT_URI", "CDH_URL", "UPSTREAM_READINESS_URL",
+    ])
+    func aFeatureThatIsNotThereIsRefusedNotIgnored(_ name: String) {
+        #expect(problems([name: "1"]).first?.contains("\(name)=1 is not supported yet") == true)
+        #expect(problems([name: ""]).isEmpty)
+    }
+
+    @Test(
+        arguments: [
+            ("http://a", "a", 80, ""), ("http://a:8000/", "a:8000", 8000, ""), ("https://a/x/y/", "a", 443, "/x/y"),
+            ("http://[::1]:8000/b", "[::1]:8000", 8000, "/b"), ("HTTP://127.0.0.1", "127.0.0.1", 80, ""),
+        ] as [(String, String, UInt16, String)])
+    func upstreamURLsAreTakenApart(_ text: String, _ authority: String, _ port: UInt16, _ path: String) throws {
+        let url = try UpstreamURL(text)
+        #expect(url.authority == authority)
+        #expect(url.port == port)
+        #expect(url.basePath == path)
+    }
+
+    @Test(arguments: [
+        "", "a", "//a", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:x", "http://[::1", "http://[a]",
+        "http://u@a", "http://a?q", "http://a b",
+    ])
+    func otherURLsAreRefused(_ text: String) {
+        #expect(throws: UpstreamURL.Malformed.self) { try UpstreamURL(text) }
+    }
+}

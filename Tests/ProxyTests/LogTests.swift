@@ -1,0 +1,104 @@
+import Addressing
+import Glibc
+import Logging
+import Testing
+
+@testable import Proxy
+
+@Suite struct LogTests {
+    private func json(_ bytes: [UInt8]) -> String {
+        var line: [UInt8] = []
+        JSONText.append(bytes.span, to: &line)
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    @Test(arguments: [
+        ("plain", #""plain""#), ("a\"b\\c", #""a\"b\\c""#), ("a\nb\r\t", #""a\nb\r\t""#),
+        ("\u{1}\u{7f}", #""\u0001\u007f""#),
+        ("é€😀", "\"é€😀\""), ("", "\"\""),
+    ])
+    func textIsEscaped(_ text: String, _ expected: String) { #expect(json(Array(text.utf8)) == expected) }
+
+    @Test(
+        arguments: [[0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xe2, 0x82]]
+            as [[UInt8]])
+    func bytesThatAreNoTextDoNotBreakALine(_ bytes: [UInt8]) {
+        let text = json(bytes)
+        #expect(text.hasPrefix("\"\\ufffd"))
+        #expect(text.utf8.allSatisfy { $0 < 0x80 })
+    }
+
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (4_102_444_800, "2100-01-01T00:00:00Z"), (1_795_219_200, "2026-11-21T00:00:00Z"),
+        ] as [(Int64, String)])
+    func secondsBecomeDates(_ seconds: Int64, _ text: String) { #expect(Timestamp.text(seconds: seconds) == text) }
+
+    /// Both ends of a pipe; closed with the test.
+    private struct Pipe: ~Copyable {
+        let reader: Descriptor
+        let writer: Descriptor
+
+        init() {
+            var ends: [CInt] = [0, 0]
+            precondition(unsafe pipe(&ends) == 0)
+            reader = Descriptor(owning: ends[0])
+            writer = Descriptor(owning: ends[1])
+        }
+
+        func readAll(until enough: (String) -> Bool) -> String {
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while !enough(String(decoding: bytes, as: UTF8.self)) {
+                let count = unsafe read(reader.raw, &buffer, buffer.count)
+                guard count > 0 else { break }
+                bytes += buffer[0..<count]
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+    }
+
+    @Test func aReaderThatStopsCostsLinesNotTime() {
+        let pipe = Pipe()
+        let sink = LogSink(output: pipe.writer.raw)
+        sink.start()
+        let line = [UInt8](repeating: UInt8(ascii: "x"), count: 1_023) + [0x0a]
+        // More than the pipe and the queue hold together: this returns all the same.
+        let count = LogSink.maximumWaitingBytes / line.count + 2_000
+        for _ in 0..<count { sink.write(line) }
+        let text = pipe.readAll { $0.contains("log lines dropped") && $0.hasSuffix("}\n") }
+        let kept = text.split(separator: "\n").count { $0.hasPrefix("x") }
+        #expect(kept < count)
+        #expect(text.contains("\"lines\":\(count - kept)}"))
+    }
+
+    @Test func messagesAreJSONLines() {
+        let pipe = Pipe()
+        let logger = Logger.json(LogSink(output: pipe.writer.raw), level: .info)
+        logger.debug("not this")
+        logger.warning("a \"message\"", metadata: ["b": "2", "a": "1"])
+        let text = pipe.readAll { $0.hasSuffix("\n") }
+        #expect(text.hasSuffix(#""level":"warning","message":"a \"message\"","a":"1","b":"2"}"# + "\n"))
+        #expect(!text.contains("not this"))
+    }
+
+    @Test func requestsAreLoggedWithoutTheirQuery() throws {
+        var parser = RequestParser()
+        let request = Array("GET /a?token=secret HTTP/1.1\r\nHost: h\r\nX-Request-Id: \"q\"\r\n\r\n".utf8)
+        try #require(parser.parse(request.span, resumingAt: 0) == .complete)
+        var connection = ConnectionRecord("inbound", Endpoint(.loopbackV4, 9), at: 0)
+        connection.peerIdentity = Array("spiffe://x".utf8)
+        var record = RequestRecord(connection: connection)
+        record.begin(at: 1_000_000)
+        record.describe(parser.head, request.span, nil, in: request.span)
+        record.status = 200
+        record.bytesSent = 5
+        var lines: [UInt8] = []
+        AccessLogLine().append(record, endedAt: 1_012_345, wallOffset: 0, to: &lines)
+        #expect(
+            String(decoding: lines, as: UTF8.self)
+                == #"{"timestamp":"1970-01-01T00:00:01.000Z","level":"info","message":"access","direction":"inbound","start_time":"1970-01-01T00:00:01.000Z","method":"GET","path":"/a","protocol":"HTTP/1.1","response_code":200,"response_flags":"-","bytes_received":0,"bytes_sent":5,"duration":12,"upstream_host":"-","downstream_remote_address":"127.0.0.1:9","peer_identity":"spiffe://x","authority":"h","request_id":"\"q\""}"#
+                + "\n")
+    }
+}
