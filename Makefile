@@ -5,12 +5,12 @@ SWIFT_BUILD = swift build -c release --product sidecar --static-swift-stdlib
 BINARY = $(CURDIR)/.build/release/sidecar
 VENV = .venv
 
-.PHONY: help build test unit-test end-to-end-test demo bench lint fuzz clean
+.PHONY: help build test unit-test short-fuzz end-to-end-test demo bench lint fuzz clean
 
 help:
 	@echo "make build   the release binary, .build/release/sidecar"
 	@echo "make demo    two pods on this machine, plain HTTP inside, mutual TLS between them"
-	@echo "make test    unit tests, then end-to-end tests (as root: in network namespaces too)"
+	@echo "make test    lint, unit tests, a short fuzz run, end-to-end tests (as root: in network namespaces too)"
 	@echo "make bench   CPU and memory beside haproxy, nginx and envoy"
 	@echo "make lint    formatting and the rules of the house"
 	@echo "make fuzz    the HTTP codec under libFuzzer, SECONDS=60"
@@ -20,7 +20,7 @@ build:
 	@scripts/install-deps.sh build
 	$(SWIFT_BUILD)
 
-test: unit-test end-to-end-test
+test: lint unit-test short-fuzz end-to-end-test
 
 unit-test:
 	@scripts/install-deps.sh test
@@ -46,6 +46,10 @@ bench: build
 
 lint:
 	@scripts/lint.sh
+
+# Long enough to see that the target builds and its corpus holds.
+short-fuzz:
+	@scripts/fuzz.sh 10
 
 SECONDS ?= 60
 fuzz:

@@ -3,6 +3,7 @@
 
 #include <grp.h>
 #include <link.h>
+#include <malloc.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -247,12 +248,14 @@ static int release_code(struct dl_phdr_info *object, size_t size, void *unused) 
     for (int index = 0; index < object->dlpi_phnum; index++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[index];
         // Never a segment that can be written: its pages may hold relocations that the file does not.
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || segment->p_flags & PF_W) continue;
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
         uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~((uintptr_t)page - 1);
         uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
         madvise((void *)start, end - start, MADV_DONTNEED);
     }
     return 0;
 }
+
+void linux_trim_heap(void) { malloc_trim(0); }
 
 void linux_release_code_pages(void) { dl_iterate_phdr(release_code, NULL); }

@@ -106,8 +106,11 @@ static inline uint32_t linux_user(void) { return geteuid(); }
 /// 1 when this process may take on another user: CAP_SETUID and CAP_SETGID.
 int linux_may_change_user(void);
 
-/// Gives back the code pages that only the start needed: they are read from the page cache again when called.
+/// Gives back the pages of code and constants that only the start needed: they are read from the page cache again when
+/// they are used.
 void linux_release_code_pages(void);
+/// Gives free heap memory back to the system (malloc_trim(3)).
+void linux_trim_heap(void);
 
 /// Processors that sched_getaffinity(2) leaves this process.
 int linux_affinity_count(void);

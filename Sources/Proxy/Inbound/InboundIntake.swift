@@ -49,6 +49,7 @@ final class InboundIntake: Intake {
 
     override func channelOpened(_ channel: Channel) {
         worker.counters.serverHandshakes += 1
+        worker.handshakeEnded()
         if channel.isResumed { worker.counters.serverHandshakesResumed += 1 }
         identity = channel.peerIdentity
         record.peerIdentity = Array((identity?.summary.displayName ?? "").utf8)

@@ -8,6 +8,8 @@ final class ControlThread {
     enum Message: Sendable {
         case upstream([Endpoint])
         case workerEnded(Counters)
+        /// A worker could not start: a sentence.
+        case workerFailed(String)
     }
 
     private let configuration: Configuration
@@ -18,6 +20,7 @@ final class ControlThread {
     private var workers: [Mailbox<Worker.Message>] = []
     private var runningWorkers = 0
     private var totals = Counters()
+    private var failure: FatalError?
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
     private var monitor: MonitorServer?
@@ -56,6 +59,7 @@ final class ControlThread {
         health.isStarted = true
         linux_release_code_pages()
         reactor.run()
+        if let failure { throw failure }
         logger.info("stopped", metadata: totals.metadata)
     }
 
@@ -69,8 +73,7 @@ final class ControlThread {
                     let counters = try Worker.run(setup, messages)
                     mailbox.send(.workerEnded(counters))
                 } catch {
-                    setup.logger.critical("a worker could not start", metadata: ["error": "\(error)"])
-                    mailbox.send(.workerEnded(Counters()))
+                    mailbox.send(.workerFailed("a worker could not start: \(error)"))
                 }
             }
         }
@@ -109,6 +112,9 @@ final class ControlThread {
             totals = totals + counters
             runningWorkers -= 1
             if runningWorkers == 0 { reactor.stop() }
+        case .workerFailed(let sentence):
+            failure = failure ?? FatalError(sentence)
+            reactor.stop()
         }
     }
 
@@ -122,10 +128,11 @@ final class ControlThread {
         let seconds = configuration.timeouts.shutdown
         logger.info("draining", metadata: ["signal": "\(signal)", "limit_seconds": "\(seconds)"])
         for worker in workers { worker.send(.drain) }
-        shutdownLimit.set(after: Int64(seconds) * 1_000_000) { [unowned self] in
+        shutdownLimit.action = { [unowned self] in
             logger.warning("SHUTDOWN_TIMEOUT_SECS passed: closing what is left")
             for worker in workers { worker.send(.abort) }
         }
+        shutdownLimit.set(after: Int64(seconds) * 1_000_000)
     }
 }
 

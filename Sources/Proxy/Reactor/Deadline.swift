@@ -4,7 +4,8 @@ import CLinux
 final class Deadline: EventHandler {
     private var descriptor: Descriptor?
     private var reactor: Reactor?
-    private var action: (() -> Void)?
+    /// What to do; set once.
+    var action: (() -> Void)?
 
     /// Takes a slot of the reactor: deadlines belong to registered handlers.
     func attach(to reactor: Reactor) throws(SystemError) {
@@ -14,8 +15,7 @@ final class Deadline: EventHandler {
         self.reactor = reactor
     }
 
-    func set(after microseconds: Int64, _ action: @escaping () -> Void) {
-        self.action = action
+    func set(after microseconds: Int64) {
         reactor?.setDeadline(self, after: microseconds)
     }
 

@@ -16,6 +16,9 @@ enum Limits {
     static let pools = 4_096
     /// How long a silent client is waited for before the server is given the chance to speak first.
     static let silenceMicroseconds: Int64 = 200_000
+    /// A burst of handshakes this large has its memory given back, when none has come for a second.
+    static let handshakesPerTrim = 32
+    static let trimMicroseconds: Int64 = 1_000_000
     /// How long an idle connection may still send a request after a drain began.
     static let drainGraceMicroseconds: Int64 = 500_000
 }

@@ -40,11 +40,15 @@ final class Worker {
     private var inbox = [UInt8](repeating: 0, count: Limits.inboxBytes)
     private var writer = ByteWriter()
     private var logLines: [UInt8] = []
-    private var accessLine: AccessLogLine
+    private let accessLine = AccessLogLine()
     private var listeners: [Listener] = []
     private let maximumConnections: Int
     private var connectionCount = 0
-    private let wallOffset: Int64
+    private var handshakesSinceTrim = 0
+    private let heapTrim = Deadline()
+    /// What turns the monotonic clock into the wall clock, and when that was looked up: the wall clock may be set.
+    private var wallOffset: Int64 = 0
+    private var wallOffsetSince = Int64.min
 
     init(_ setup: WorkerSetup) throws {
         configuration = setup.configuration
@@ -62,8 +66,8 @@ final class Worker {
             ? nil : try TLSContext.server(setup.material, minimumVersion: minimum)
         clientContext = try TLSContext.client(setup.material, minimumVersion: minimum)
         serverURI = setup.material.server?.leaf.uriNames.first
-        accessLine = AccessLogLine()
-        wallOffset = linux_wall_microseconds() - linux_monotonic_microseconds()
+        try heapTrim.attach(to: reactor)
+        heapTrim.action = { [unowned self] in trimHeap() }
         reactor.turnEnded = { [unowned self] in turnEnded() }
     }
 
@@ -112,6 +116,20 @@ final class Worker {
         if isDraining, connectionCount == 0 { reactor.stop() }
     }
 
+    // MARK: memory
+
+    /// Counts a handshake. One needs some fifty kilobytes for a moment, so a burst of them leaves the heap full of
+    /// holes; when it is over they are given back.
+    func handshakeEnded() {
+        handshakesSinceTrim += 1
+        if handshakesSinceTrim >= Limits.handshakesPerTrim { heapTrim.set(after: Limits.trimMicroseconds) }
+    }
+
+    private func trimHeap() {
+        handshakesSinceTrim = 0
+        linux_trim_heap()
+    }
+
     // MARK: messages
 
     func receive(_ message: Message) {
@@ -157,12 +175,20 @@ final class Worker {
 
     func log(_ record: borrowing RequestRecord) {
         guard record.isRunning, wants(record.status >= 400 || record.status == 0) else { return }
-        accessLine.append(record, endedAt: now, wallOffset: wallOffset, to: &logLines)
+        accessLine.append(record, endedAt: now, wallOffset: currentWallOffset(), to: &logLines)
+    }
+
+    private func currentWallOffset() -> Int64 {
+        if now - 1_000_000 > wallOffsetSince {
+            wallOffset = linux_wall_microseconds() - linux_monotonic_microseconds()
+            wallOffsetSince = now
+        }
+        return wallOffset
     }
 
     func log(_ record: borrowing ConnectionRecord) {
         guard wants(record.reason != nil) else { return }
-        accessLine.append(record, endedAt: now, wallOffset: wallOffset, to: &logLines)
+        accessLine.append(record, endedAt: now, wallOffset: currentWallOffset(), to: &logLines)
     }
 
     private func wants(_ isError: Bool) -> Bool {
