@@ -64,8 +64,8 @@ import Testing
         let sink = LogSink(output: pipe.writer.raw)
         sink.start()
         let line = [UInt8](repeating: UInt8(ascii: "x"), count: 1_023) + [0x0a]
-        // More than the pipe and the queue hold together: this returns all the same.
-        let count = LogSink.maximumWaitingBytes / line.count + 2_000
+        // More than the queue, the batch under way and the pipe hold together: this returns all the same.
+        let count = 2 * LogSink.maximumWaitingBytes / line.count + 2_000
         for _ in 0..<count { sink.write(line) }
         let text = pipe.readAll { $0.contains("log lines dropped") && $0.hasSuffix("}\n") }
         let kept = text.split(separator: "\n").count { $0.hasPrefix("x") }

@@ -163,7 +163,11 @@ final class HTTP1Downstream: ChannelUser {
             var next = offset + head.byteCount
             guard let end = appendBody(bytes, from: next, to: &writer) else { return nil }
             next = end
-            guard send(writer.bytes.span, over: pool, fresh: false) else { return nil }
+            if !requestIsWhole { channel.setDeadline(after: worker.timeouts.idle) }
+            guard send(writer.bytes.span, over: pool, fresh: false) else {
+                // Answered already, with an error; the request is consumed all the same.
+                return phase == .closing ? nil : next
+            }
             return next
         }
     }
@@ -191,6 +195,8 @@ final class HTTP1Downstream: ChannelUser {
     /// Sends on what is there of a request's body; nil when the exchange is over.
     private func readBody(_ bytes: Span<UInt8>, _ offset: Int) -> Int? {
         guard let upstream else { return bytes.count }
+        channel.setDeadline(after: worker.timeouts.idle)
+        defer { if requestIsWhole, channel.queuedBytes == 0 { channel.clearDeadline() } }
         if !chunksBody {
             // Bytes of a body with a length go on from where they lie.
             switch body.next(bytes, from: offset) {
@@ -260,7 +266,7 @@ final class HTTP1Downstream: ChannelUser {
     private func ended() {
         switch phase {
         case .awaitingRequest:
-            if carry.isEmpty { return channel.close() }
+            if carry.isEmpty { return closeGently() }
             record.begin(at: worker.now)
             refuse(400, "the connection ended in the middle of a request", flag: "DPE")
         case .exchanging:
@@ -364,20 +370,24 @@ final class HTTP1Downstream: ChannelUser {
 
     override func channelDrained(_ channel: Channel) {
         if phase == .exchanging {
-            channel.clearDeadline()
+            if requestIsWhole { channel.clearDeadline() } else { channel.setDeadline(after: worker.timeouts.idle) }
             upstream?.resumeReading()
         }
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { clientFailed() }
+    override func channelReset(_ channel: Channel) { clientFailed() }
 
     override func channelDeadline(_ channel: Channel) {
         switch phase {
         case .awaitingRequest:
-            guard !carry.isEmpty || scanned > 0 else { return channel.close() }
+            guard !carry.isEmpty || scanned > 0 else { return closeGently() }
             record.begin(at: worker.now)
             refuse(408, "the request's head took too long", flag: "DT")
-        case .exchanging: clientFailed()  // its reader has stopped
+        case .exchanging:
+            guard !requestIsWhole, queuedBytes == 0 else { return clientFailed() }  // its reader has stopped
+            dropUpstream()
+            refuse(408, "the request's body took too long", flag: "DT")
         case .closing: channel.abort()
         }
     }
@@ -391,6 +401,8 @@ final class HTTP1Downstream: ChannelUser {
 
     /// Answers with a one-line error and closes: what follows on the connection cannot be trusted or waited for.
     private func refuse(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
+        // In the middle of an answer an error would be taken for a part of it.
+        if phase == .exchanging, answerHasBegun { return clientFailed() }
         record.status = status
         record.flags = flag
         let staysOpen = phase == .exchanging && requestIsWhole && keepsAlive

@@ -99,6 +99,7 @@ final class HTTP1Upstream: ChannelUser {
                 break
             }
             anyByteSeen = true
+            if headSeen { channel.setDeadline(after: worker.timeouts.idle) }
             if carry.isEmpty {
                 let bytes = inbox.span.extracting(0..<count)
                 let used = consume(bytes)
@@ -120,7 +121,9 @@ final class HTTP1Upstream: ChannelUser {
 
     override func channelDeadline(_ channel: Channel) {
         guard downstream != nil else { return end() }
-        if !headSeen { failed(.tooSlow) }
+        // A paused upstream waits for the client, not the other way round.
+        guard channel.isReading else { return channel.setDeadline(after: worker.timeouts.idle) }
+        failed(.tooSlow)
     }
 
     override func channelDraining(_ channel: Channel) {
@@ -228,7 +231,7 @@ final class HTTP1Upstream: ChannelUser {
         headSeen = true
         body = BodyDecoder(head.framing)
         keepsAlive = head.keepsAlive
-        channel.clearDeadline()
+        channel.setDeadline(after: worker.timeouts.idle)
         let rewrite = downstream.answerBegins(head)
         chunksAnswer = rewrite.chunksBody
         rewrite.write(head, from: rest, into: &writer)
@@ -275,6 +278,7 @@ final class HTTP1Upstream: ChannelUser {
         self.downstream = nil
         isOver = true
         pool.forgetBusy()
+        channel.clearDeadline()
         downstream.switchProtocol(to: channel, early: bytes)
     }
 

@@ -79,6 +79,7 @@ final class Relay: ChannelUser {
     }
 
     override func channelDeadline(_ channel: Channel) {
+        guard channel === client else { return }
         record.flags = "SI"
         finish(nil)
     }

@@ -29,6 +29,8 @@ final class Channel: EventHandler {
     private var isPolled = true
     private(set) var isReading = true
     private var blocksOnWrite = false
+    /// The last read found nothing, and no event has come since.
+    private var isDry = false
     private var writeSideIsShut = false
     private var afterDrain = AfterDrain.nothing
 
@@ -70,7 +72,10 @@ final class Channel: EventHandler {
     var isTLS: Bool { tls != nil }
     var queuedBytes: Int { backlog.count - backlogStart }
     /// Decrypted or buffered bytes wait in memory, where epoll cannot see them.
-    var hasUnread: Bool { tls?.hasPending ?? false }
+    ///
+    /// A record that has come in part counts as pending for OpenSSL, which reads ahead; after a read that found nothing
+    /// whole, only the socket can tell of more.
+    var hasUnread: Bool { !isDry && (tls?.hasPending ?? false) }
     var isResumed: Bool { tls?.isResumed ?? false }
     var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
     var serverName: String? { tls?.serverName ?? nil }
@@ -113,7 +118,9 @@ final class Channel: EventHandler {
         if let outcome = tls?.read(into: &buffer) {
             switch outcome {
             case .bytes(let count): return .bytes(count)
-            case .wantsRead: return .wouldBlock
+            case .wantsRead:
+                isDry = true
+                return .wouldBlock
             case .wantsWrite:
                 blocksOnWrite = true
                 updateInterest()
@@ -172,7 +179,7 @@ final class Channel: EventHandler {
     }
 
     /// Has the user called again at the end of this turn, as if bytes had come.
-    func readLater() { reactor.later(self) }
+    func readLater() { if phase == .open { reactor.later(self) } }
 
     func setDeadline(after microseconds: Int64) { reactor.setDeadline(self, after: microseconds) }
     func clearDeadline() { reactor.clearDeadline(self) }
@@ -220,7 +227,9 @@ final class Channel: EventHandler {
 
     override func ready(_ readiness: Readiness) {
         switch phase {
-        case .connecting: finishConnect()
+        case .connecting:
+            // Not for work that was put off: SO_ERROR says nothing of a connect that is still under way.
+            if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) { finishConnect() }
         case .handshaking: continueHandshake()
         case .open: transfer(readiness)
         case .closed: break
@@ -239,6 +248,7 @@ final class Channel: EventHandler {
     }
 
     private func transfer(_ readiness: Readiness) {
+        if readiness != .writable { isDry = false }
         if readiness.contains(.writable) {
             blocksOnWrite = false
             flush()
@@ -247,6 +257,7 @@ final class Channel: EventHandler {
         }
         guard isReading else {
             if !readiness.isDisjoint(with: [.hangUp, .error]) { hungUpUnread() }
+            if phase == .open, readiness.contains(.error) { user?.channelReset(self) }
             return
         }
         guard readiness != .writable || hasUnread else { return }

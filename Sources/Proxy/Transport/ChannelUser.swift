@@ -11,6 +11,8 @@ class ChannelUser {
     func channelDrained(_ channel: Channel) {}
     /// The connect, the handshake or a queued write failed. The channel is of no more use; close it.
     func channelFailed(_ channel: Channel, _ error: ChannelError) {}
+    /// The peer has reset the connection while reading was paused. What it sent before can still be read.
+    func channelReset(_ channel: Channel) {}
     /// The deadline the user set has passed.
     func channelDeadline(_ channel: Channel) {}
     /// The process is going away: finish what runs, start nothing new.

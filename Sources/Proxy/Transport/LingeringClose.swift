@@ -5,6 +5,7 @@
 final class LingeringClose: ChannelUser {
     private let worker: Worker
     private var remaining = LingeringClose.maximumBytes
+    private var hasPeerEnded = false
 
     /// How long and how much of a peer's rest is read.
     static let microseconds: Int64 = 2_000_000
@@ -16,7 +17,8 @@ final class LingeringClose: ChannelUser {
         guard channel.isOpen else { return channel.close() }
         channel.user = LingeringClose(worker)
         channel.shutWrite()
-        channel.setDeadline(after: microseconds)
+        // The clock for the peer's rest starts when it has our last byte on the way; until then it is a slow reader.
+        channel.setDeadline(after: channel.queuedBytes > 0 ? worker.timeouts.idle : microseconds)
         channel.resumeReading()
     }
 
@@ -27,12 +29,25 @@ final class LingeringClose: ChannelUser {
         switch outcome {
         case .bytes(let count):
             remaining -= count
-            if remaining <= 0 { channel.close() }
+            if remaining <= 0 { peerEnded(channel) }
         case .wouldBlock: break
-        case .end, .failed: channel.closeWhenDrained(within: LingeringClose.microseconds)
+        case .end: peerEnded(channel)
+        case .failed: channel.close()
         }
     }
 
+    private func peerEnded(_ channel: Channel) {
+        guard channel.queuedBytes > 0 else { return channel.close() }
+        hasPeerEnded = true
+        channel.pauseReading()
+    }
+
+    override func channelDrained(_ channel: Channel) {
+        if hasPeerEnded { return channel.close() }
+        channel.setDeadline(after: LingeringClose.microseconds)
+    }
+
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { channel.close() }
+    override func channelReset(_ channel: Channel) { channel.close() }
     override func channelDeadline(_ channel: Channel) { channel.close() }
 }
