@@ -117,7 +117,14 @@ final class HTTP1Upstream: ChannelUser {
         worker.giveBack(inbox)
     }
 
-    override func channelFailed(_ channel: Channel, _ error: ChannelError) { failed(.channel(error)) }
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) {
+        // An upstream may answer and close without taking the whole request (RFC 9112 section 9.3): what it said before
+        // it was gone still counts. Under TLS a failed write has ended the session.
+        for _ in 0..<Channel.readsPerTurn where channel.isOpen && !channel.isTLS && downstream != nil {
+            channelReadable(channel)
+        }
+        failed(.channel(error))
+    }
 
     override func channelDeadline(_ channel: Channel) {
         guard downstream != nil else { return end() }
