@@ -24,6 +24,7 @@ let package = Package(
         // C: module maps and the few inline shims that Swift cannot import.
         .target(name: "CLinux"),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(name: "CNghttp2", linkerSettings: [.linkedLibrary("nghttp2")]),
         .target(name: "CNetfilter", linkerSettings: [.linkedLibrary("nftnl"), .linkedLibrary("mnl")]),
 
         // Swift: values, the data plane, the capture rules, the command line.
@@ -31,7 +32,7 @@ let package = Package(
         .target(
             name: "Proxy",
             dependencies: [
-                "Addressing", "CLinux", "COpenSSL",
+                "Addressing", "CLinux", "CNghttp2", "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

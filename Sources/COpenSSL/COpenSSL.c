@@ -49,9 +49,9 @@ int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys) {
            SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL) == 1;
 }
 
-static int select_http1(SSL *ssl, const unsigned char **selected, unsigned char *length, const unsigned char *offered,
+static int select_http(SSL *ssl, const unsigned char **selected, unsigned char *length, const unsigned char *offered,
                         unsigned offered_length, void *unused) {
-    static const unsigned char known[] = "\x08http/1.1";
+    static const unsigned char known[] = "\x02h2\x08http/1.1";
     (void)ssl;
     (void)unused;
     unsigned char *match;
@@ -62,7 +62,11 @@ static int select_http1(SSL *ssl, const unsigned char **selected, unsigned char 
     return SSL_TLSEXT_ERR_OK;
 }
 
-void openssl_select_http1(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http1, NULL); }
+void openssl_select_http(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http, NULL); }
+
+int openssl_offer_protocols(SSL *ssl, const uint8_t *protocols, size_t count) {
+    return SSL_set_alpn_protos(ssl, protocols, (unsigned)count) == 0;  // the one call where 0 is success
+}
 
 // A failed check leaves no certificate in the session, so what the log needs is kept here, like errno.
 static _Thread_local struct {

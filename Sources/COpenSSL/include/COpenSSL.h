@@ -18,14 +18,16 @@ int openssl_context_defaults(SSL_CTX *context);
 int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);
 /// 80 bytes: name, HMAC and AES key (SSL_CTX_set_tlsext_ticket_keys(3)). Tickets of expired certificates are ignored.
 int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys);
-/// Selects `http/1.1` where the client offers it; goes on without where it does not.
-void openssl_select_http1(SSL_CTX *context);
+/// Selects `h2`, else `http/1.1`, where the client offers it; goes on without where it offers neither.
+void openssl_select_http(SSL_CTX *context);
 /// Requires a certificate of the peer and keeps what is wrong with it for `openssl_verify_failure`.
 void openssl_require_peer_certificate(SSL_CTX *context);
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);
 
 // MARK: sessions
 
+/// Offers these protocols to the server, in the wire format of RFC 7301.
+int openssl_offer_protocols(SSL *ssl, const uint8_t *protocols, size_t count);
 int openssl_set_server_name(SSL *ssl, const char *name);
 int openssl_expect_host(SSL *ssl, const char *name);
 int openssl_expect_address(SSL *ssl, const uint8_t *bytes, size_t count);

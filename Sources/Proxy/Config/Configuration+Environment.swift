@@ -33,9 +33,18 @@ extension Configuration {
     }
 
     private static func inbound(_ reader: inout EnvironmentReader) -> Inbound {
-        Inbound(
+        let upstream = upstream(&reader)
+        var upstreamProtocol = reader.choice("UPSTREAM_PROTOCOL", default: Configuration.UpstreamProtocol.auto)
+        if upstream.scheme == .h2c {
+            if upstreamProtocol == .http1 {
+                reader.complain("UPSTREAM_PROTOCOL=http1 contradicts UPSTREAM_URL, whose scheme is h2c: change one of them")
+            }
+            upstreamProtocol = .h2c
+        }
+        return Inbound(
             listenPort: reader.optionalPort("TLS_LISTEN_PORT", alias: "HTTPS_PORT", default: 8443),
-            upstream: upstream(&reader),
+            upstream: upstream,
+            upstreamProtocol: upstreamProtocol,
             identityHeaders: identityHeaders(&reader),
             preserveHost: reader.value("PRESERVE_HOST", default: Bool?.none, "true or false") {
                 EnvironmentReader.bool($0).map(Optional.some)
@@ -146,7 +155,6 @@ extension Configuration {
     }
 
     private static func refuseUnsupported(_ reader: inout EnvironmentReader) {
-        reader.unsupported("UPSTREAM_PROTOCOL", harmless: ["auto", "http1"])
         reader.unsupported("LOG_FORMAT", harmless: ["json"])
         reader.unsupported("ENABLE_METRICS", harmless: ["false"])
         for name in [

@@ -6,12 +6,16 @@ package struct Configuration: Sendable, Equatable {
         /// The explicit mTLS port; nil when it is disabled.
         package var listenPort: UInt16?
         package var upstream: UpstreamURL
+        package var upstreamProtocol: UpstreamProtocol
         package var identityHeaders: IdentityHeaderSelection
         /// nil for the mode's own default: no on the explicit port, yes for captured connections.
         package var preserveHost: Bool?
         package var plaintext: PlaintextMode
         package var preserveSourceIP: Bool
     }
+
+    /// What the application speaks. `auto` is HTTP/2 for gRPC and HTTP/1.1 for the rest.
+    package enum UpstreamProtocol: String, Sendable, CaseIterable { case auto, http1, h2c }
 
     /// What happens to captured inbound bytes that are not TLS.
     package enum PlaintextMode: String, Sendable, CaseIterable { case deny, allow }

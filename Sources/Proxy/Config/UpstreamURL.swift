@@ -2,7 +2,13 @@ import Addressing
 
 /// Where explicit inbound requests go: `http://host:port/base`.
 package struct UpstreamURL: Sendable, Equatable {
-    package enum Scheme: String, Sendable { case http, https }
+    package enum Scheme: String, Sendable {
+        case http, https
+        /// HTTP/2 in the clear, by prior knowledge.
+        case h2c
+
+        var usualPort: UInt16 { self == .https ? 443 : 80 }
+    }
 
     package let scheme: Scheme
     /// A name, or an address without brackets.
@@ -14,7 +20,7 @@ package struct UpstreamURL: Sendable, Equatable {
     /// `host` or `host:port`, as the Host field has it.
     package var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host
-        let usual: UInt16 = scheme == .http ? 80 : 443
+        let usual = scheme.usualPort
         return port == usual ? name : "\(name):\(port)"
     }
 
@@ -26,7 +32,7 @@ package struct UpstreamURL: Sendable, Equatable {
             throw Malformed(reason: "it has no scheme: write http://host:port")
         }
         guard let scheme = Scheme(rawValue: text[..<separator.lowerBound].lowercased()) else {
-            throw Malformed(reason: "the scheme must be http or https (h2c is not supported yet)")
+            throw Malformed(reason: "the scheme must be http, https or h2c")
         }
         let rest = text[separator.upperBound...]
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
@@ -38,7 +44,7 @@ package struct UpstreamURL: Sendable, Equatable {
         let (host, port) = try UpstreamURL.split(rest[..<slash])
         self.scheme = scheme
         self.host = host
-        self.port = port ?? (scheme == .http ? 80 : 443)
+        self.port = port ?? scheme.usualPort
         basePath = path
     }
 

@@ -16,6 +16,6 @@ class RequestRouting {
 }
 
 enum Route {
-    case pool(UpstreamPool)
+    case upstream(UpstreamRoute)
     case refuse(status: UInt16, StaticString)
 }

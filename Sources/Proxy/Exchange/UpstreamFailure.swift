@@ -5,6 +5,8 @@ enum UpstreamFailure {
     case closedEarly
     /// Its answer is not HTTP/1.1 as RFC 9112 has it.
     case nonsense(HTTPError)
+    /// It ended the stream early (RFC 9113 section 7).
+    case reset(code: UInt32)
     /// It took longer than RESPONSE_TIMEOUT_SECS.
     case tooSlow
 
@@ -13,6 +15,7 @@ enum UpstreamFailure {
         case .channel(let error): error.sentence
         case .closedEarly: "the upstream closed the connection before its answer was complete"
         case .nonsense(let error): "the upstream's answer is malformed: \(error.sentence)"
+        case .reset(let code): "the upstream reset the stream with error code \(code)"
         case .tooSlow: "the upstream did not answer in time"
         }
     }
@@ -21,7 +24,7 @@ enum UpstreamFailure {
     var status: UInt16 {
         switch self {
         case .channel(let error): error.isTimeout ? 504 : 502
-        case .closedEarly, .nonsense: 502
+        case .closedEarly, .nonsense, .reset: 502
         case .tooSlow: 504
         }
     }
@@ -35,8 +38,17 @@ enum UpstreamFailure {
             case .tls, .broken: "UC"
             }
         case .closedEarly: "UC"
+        case .reset: "UR"
         case .nonsense: "UPE"
         case .tooSlow: "UT"
+        }
+    }
+
+    /// How an HTTP/2 client is told that its answer is not whole: with the upstream's own word where it had one.
+    var resetCode: UInt32 {
+        switch self {
+        case .reset(let code): code
+        case .channel, .closedEarly, .nonsense, .tooSlow: HTTP2ErrorCode.internalError
         }
     }
 }

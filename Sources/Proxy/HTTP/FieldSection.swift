@@ -23,6 +23,11 @@ struct FieldSection {
     private(set) var upgrades = false
     private(set) var expectsContinue = false
     private(set) var requestID: ByteRange?
+    /// `application/grpc`, `application/grpc+proto`, …
+    private(set) var isGRPC = false
+    /// `TE: trailers`
+    private(set) var acceptsTrailers = false
+    private(set) var upgrade: ByteRange?
     private var hasUpgradeField = false
     private var hasConnectionNames = false
 
@@ -35,7 +40,7 @@ struct FieldSection {
 
     var hasUpgrade: Bool { upgrades && hasUpgradeField }
 
-    private mutating func reset() {
+    mutating func reset() {
         lines.removeAll(keepingCapacity: true)
         host = nil
         contentLength = nil
@@ -45,6 +50,9 @@ struct FieldSection {
         upgrades = false
         expectsContinue = false
         requestID = nil
+        isGRPC = false
+        acceptsTrailers = false
+        upgrade = nil
         hasUpgradeField = false
         hasConnectionNames = false
     }
@@ -112,10 +120,15 @@ struct FieldSection {
         case .upgrade:
             // HTTP/2 is not begun this way any more (RFC 9113 section 3.1), and a second protocol hidden behind it
             // would pass unseen.
-            if !content.startsIgnoringCase(with: "h2c") { hasUpgradeField = true }
+            if !content.startsIgnoringCase(with: "h2c") {
+                hasUpgradeField = true
+                upgrade = ByteRange(value)
+            }
         case .expect: expectsContinue = content.equalsIgnoringCase("100-continue")
         case .requestID: requestID = ByteRange(value)
-        case .other, .te, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization, .forwarded,
+        case .contentType: isGRPC = FieldSection.isGRPC(content)
+        case .te: FieldSection.forEachElement(content) { if $0.equalsIgnoringCase("trailers") { acceptsTrailers = true } }
+        case .other, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization, .forwarded,
             .clientIdentity:
             break
         }
@@ -169,6 +182,11 @@ struct FieldSection {
             if first < last { body(list.extracting(first..<last)) }
             start = end + 1
         }
+    }
+
+    private static func isGRPC(_ type: Span<UInt8>) -> Bool {
+        guard type.startsIgnoringCase(with: "application/grpc") else { return false }
+        return type.count == 16 || type[16] == UInt8(ascii: "+") || type[16] == UInt8(ascii: ";")
     }
 
     /// Digits only, at most 18 of them: no sign, no list, no overflow.

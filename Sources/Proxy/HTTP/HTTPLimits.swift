@@ -11,5 +11,6 @@ struct HTTPLimits: Equatable {
     /// A chunk's size line with its extensions, which nobody uses.
     static let maxChunkLineBytes = 1_024
     static let maxTrailerBytes = 8_192
+    static let maxTrailerFields = 64
     static let maxMethodBytes = 32
 }

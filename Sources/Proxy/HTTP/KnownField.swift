@@ -1,7 +1,7 @@
 /// Field names that the proxy acts on.
 enum KnownField: UInt8 {
     case other
-    case host, connection, contentLength, transferEncoding, upgrade, expect
+    case host, connection, contentLength, contentType, transferEncoding, upgrade, expect
     case te, keepAlive, proxyConnection, proxyAuthenticate, proxyAuthorization
     case requestID
     /// `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP`.
@@ -15,7 +15,7 @@ enum KnownField: UInt8 {
         case .connection, .transferEncoding, .upgrade, .te, .keepAlive, .proxyConnection, .proxyAuthenticate,
             .proxyAuthorization:
             true
-        case .other, .host, .contentLength, .expect, .requestID, .forwarded, .clientIdentity: false
+        case .other, .host, .contentLength, .contentType, .expect, .requestID, .forwarded, .clientIdentity: false
         }
     }
 
@@ -34,6 +34,7 @@ enum KnownField: UInt8 {
         case 10 where name.equalsIgnoringCase("connection"): .connection
         case 10 where name.equalsIgnoringCase("keep-alive"): .keepAlive
         case 12 where name.equalsIgnoringCase("x-request-id"): .requestID
+        case 12 where name.equalsIgnoringCase("content-type"): .contentType
         case 14 where name.equalsIgnoringCase("content-length"): .contentLength
         case 16 where name.equalsIgnoringCase("proxy-connection"): .proxyConnection
         case 17 where name.equalsIgnoringCase("transfer-encoding"): .transferEncoding

@@ -53,8 +53,11 @@ final class InboundIntake: Intake {
         if channel.isResumed { worker.counters.serverHandshakesResumed += 1 }
         identity = channel.peerIdentity
         record.peerIdentity = Array((identity?.summary.displayName ?? "").utf8)
-        if original == nil { return serveHTTP([]) }
-        awaitFirstBytes()
+        switch channel.negotiatedProtocol {
+        case "h2": serveHTTP2([])
+        case "http/1.1" where original == nil: serveHTTP([])
+        case _: awaitFirstBytes()
+        }
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
@@ -80,11 +83,16 @@ final class InboundIntake: Intake {
     // MARK: what it turned out to be
 
     override func serveHTTP(_ bytes: [UInt8]) {
+        HTTP1Downstream(channel, routing(), worker, record: record).start(early: bytes)
+    }
+
+    override func serveHTTP2(_ bytes: [UInt8]) { startHTTP2(bytes, routing()) }
+
+    private func routing() -> InboundRouting {
         let source = worker.configuration.inbound.preserveSourceIP ? channel.remote.address : nil
-        let routing = InboundRouting(
+        return InboundRouting(
             worker, peer: channel.remote, identity: identity, isTLS: !isPlaintext,
             application: original.map { worker.upstreams.application($0, source: source) })
-        HTTP1Downstream(channel, routing, worker, record: record).start(early: bytes)
     }
 
     override func serveTLS(_ bytes: [UInt8]) { serveOpaque(bytes, referee: nil) }

@@ -29,8 +29,20 @@ final class InboundRouting: RequestRouting {
     override var direction: StaticString { "inbound" }
 
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
-        if let pool = application ?? worker.upstreams.explicit { return .pool(pool) }
+        if let pool = application ?? worker.upstreams.explicit {
+            return .upstream(UpstreamRoute(pool: pool, version: version(head, overTLS: pool.target.tls != nil)))
+        }
         return .refuse(status: 503, "the upstream has no address yet")
+    }
+
+    /// Over TLS the server has the last word on HTTP/2; in the clear it must be known beforehand.
+    private func version(_ head: borrowing RequestHead, overTLS: Bool) -> UpstreamVersion {
+        switch worker.configuration.inbound.upstreamProtocol {
+        case .http1: .http1
+        case .h2c: overTLS ? .negotiated : .http2
+        case .auto where head.fields.isGRPC: overTLS ? .negotiated : .http2
+        case .auto: .http1
+        }
     }
 
     private static func forwardedLines(_ peer: IPAddress, isTLS: Bool) -> [UInt8] {

@@ -7,8 +7,9 @@ struct AccessLogLine {
         begin(record.startedAt + wallOffset, record.connection.direction, &lines)
         text("method", record.text, record.method, &lines)
         text("path", record.text, record.path, &lines)
-        JSONText.appendRaw(
-            record.minorVersion == 0 ? ",\"protocol\":\"HTTP/1.0\"" : ",\"protocol\":\"HTTP/1.1\"", to: &lines)
+        JSONText.appendRaw(",\"protocol\":\"", to: &lines)
+        JSONText.appendRaw(record.version.name, to: &lines)
+        JSONText.appendRaw("\"", to: &lines)
         number(",\"response_code\":", Int64(record.status), &lines)
         finish(
             record.flags, record.bytesReceived, record.bytesSent, end - record.startedAt, record.upstream,

@@ -27,9 +27,10 @@ final class OutboundIntake: Intake {
     }
 
     override func serveHTTP(_ bytes: [UInt8]) {
-        let routing = OutboundRouting(worker, original)
-        HTTP1Downstream(channel, routing, worker, record: record).start(early: bytes)
+        HTTP1Downstream(channel, OutboundRouting(worker, original), worker, record: record).start(early: bytes)
     }
+
+    override func serveHTTP2(_ bytes: [UInt8]) { startHTTP2(bytes, OutboundRouting(worker, original)) }
 
     /// Already encrypted: the application speaks TLS itself.
     override func serveTLS(_ bytes: [UInt8]) {

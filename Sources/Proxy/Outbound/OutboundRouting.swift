@@ -21,14 +21,15 @@ final class OutboundRouting: RequestRouting {
 
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         let authority = bytes.extracting(head.authority.range)
-        if let lastPool, isLast(authority) { return .pool(lastPool) }
+        let version: UpstreamVersion = head.isHTTP2 ? .negotiated : .http1
+        if let lastPool, isLast(authority) { return .upstream(UpstreamRoute(pool: lastPool, version: version)) }
         let text = unsafe authority.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
         guard let pool = worker.upstreams.peer(original, name: OutboundRouting.name(of: text)) else {
             return .refuse(status: 503, "no client certificate is loaded")
         }
         lastAuthority = Array(text.utf8)
         lastPool = pool
-        return .pool(pool)
+        return .upstream(UpstreamRoute(pool: pool, version: version))
     }
 
     /// The host of an authority, in lower case, without port and brackets.

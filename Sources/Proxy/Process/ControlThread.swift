@@ -146,6 +146,7 @@ extension Counters {
             "client_handshakes": "\(clientHandshakes)", "client_handshakes_resumed": "\(clientHandshakesResumed)",
             "upstream_failures": "\(upstreamFailures)", "retries": "\(retries)",
             "plaintext_refused": "\(plaintextRefused)", "plaintext_allowed": "\(plaintextAllowed)",
+            "http2_violations": "\(http2Violations)",
         ]
     }
 }

@@ -30,7 +30,8 @@ import Glibc
     }
 
     init(
-        clientSide context: TLSContext, descriptor: CInt, verify: ServerVerification, resuming: TLSResumption?
+        clientSide context: TLSContext, descriptor: CInt, verify: ServerVerification,
+        offering protocols: ProtocolOffer = .nothing, resuming: TLSResumption?
     ) throws(TLSError) {
         // OpenSSL takes an empty name for "do not check", and one with a leading dot for any subdomain.
         if case .full(.dns(let host)) = verify, HostName.checkable(host) == nil {
@@ -50,6 +51,8 @@ import Glibc
         case .sans(_, let sni), .chainOnly(let sni): name = sni.flatMap(HostName.checkable)
         }
         if isSet == 1, let name { isSet = unsafe openssl_set_server_name(session, name) }
+        let offer = protocols.wireFormat
+        if isSet == 1, !offer.isEmpty { isSet = unsafe openssl_offer_protocols(session, offer, offer.count) }
         if isSet == 1, let resuming, unsafe openssl_session_is_usable(resuming.raw) == 1 {
             isSet = unsafe SSL_set_session(session, resuming.raw)
         }

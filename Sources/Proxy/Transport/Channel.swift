@@ -39,6 +39,7 @@ final class Channel: EventHandler {
     /// The other end: the peer that connected, or the address connected to.
     private(set) var remote: Endpoint
     private var target: ConnectTarget?
+    private var offer = ProtocolOffer.nothing
     private var nextEndpoint = 0
 
     // MARK: making one
@@ -56,13 +57,16 @@ final class Channel: EventHandler {
     }
 
     /// Starts to connect; `channelOpened` or `channelFailed` follows, never before this returns.
-    init(connectingTo target: ConnectTarget, in reactor: Reactor) throws(ChannelError) {
+    init(
+        connectingTo target: ConnectTarget, offering offer: ProtocolOffer = .nothing, in reactor: Reactor
+    ) throws(ChannelError) {
         self.reactor = reactor
         remote = target.endpoints.first ?? Endpoint(.anyV4, 0)
         phase = .connecting
         interest = .writable
         super.init()
         self.target = target
+        self.offer = offer
         try dialNext()
     }
 
@@ -78,6 +82,7 @@ final class Channel: EventHandler {
     var hasUnread: Bool { !isDry && (tls?.hasPending ?? false) }
     var isResumed: Bool { tls?.isResumed ?? false }
     var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
+    var negotiatedProtocol: String? { tls?.negotiatedProtocol ?? nil }
     var serverName: String? { tls?.serverName ?? nil }
     var originalDestination: Endpoint? {
         guard socket != nil else { return nil }
@@ -337,7 +342,7 @@ final class Channel: EventHandler {
         do throws(TLSError) {
             tls = try TLSSession(
                 clientSide: origination.context, descriptor: raw, verify: origination.verification,
-                resuming: origination.resumption)
+                offering: offer, resuming: origination.resumption)
         } catch {
             return fail(.handshake(error))
         }

@@ -11,6 +11,8 @@ struct Counters: Sendable {
     var retries: UInt64 = 0
     var plaintextRefused: UInt64 = 0
     var plaintextAllowed: UInt64 = 0
+    /// HTTP/2 connections ended because the peer broke the protocol or flooded.
+    var http2Violations: UInt64 = 0
 
     /// Counts an upstream connection that has just opened.
     mutating func opened(_ channel: Channel) {
@@ -32,6 +34,7 @@ struct Counters: Sendable {
         sum.retries += right.retries
         sum.plaintextRefused += right.plaintextRefused
         sum.plaintextAllowed += right.plaintextAllowed
+        sum.http2Violations += right.http2Violations
         return sum
     }
 }

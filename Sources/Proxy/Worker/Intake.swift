@@ -32,6 +32,7 @@ class Intake: ChannelUser {
     // MARK: what the two directions decide
 
     func serveHTTP(_ bytes: [UInt8]) { preconditionFailure("an intake knows its direction") }
+    func serveHTTP2(_ bytes: [UInt8]) { preconditionFailure("an intake knows its direction") }
     func serveTLS(_ bytes: [UInt8]) { preconditionFailure("an intake knows its direction") }
     /// - Parameter referee: whom to ask when a silent client speaks before the server.
     func serveOpaque(_ bytes: [UInt8], referee: Intake?) { preconditionFailure("an intake knows its direction") }
@@ -66,7 +67,8 @@ class Intake: ChannelUser {
         switch ProtocolSniffer.classify(bytes.span) {
         case .tls: serveTLS(bytes)
         case .http1: serveHTTP(bytes)
-        case .http2, .opaque: serveOpaque(bytes, referee: nil)
+        case .http2: serveHTTP2(bytes)
+        case .opaque: serveOpaque(bytes, referee: nil)
         case .undecided:
             guard !isEnd else { return serveOpaque(bytes, referee: nil) }
             early = bytes
@@ -95,6 +97,11 @@ class Intake: ChannelUser {
     }
 
     // MARK: shared by the directions
+
+    final func startHTTP2(_ bytes: [UInt8], _ routing: RequestRouting) {
+        guard let downstream = HTTP2Downstream(channel, routing, worker, record: record) else { return channel.abort() }
+        downstream.start(early: bytes)
+    }
 
     /// Relays to a target without looking at the bytes.
     final func relay(_ bytes: [UInt8], to target: ConnectTarget, referee: Intake?) {

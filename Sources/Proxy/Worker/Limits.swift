@@ -10,6 +10,16 @@ enum Limits {
     /// A request up to this size is kept until its answer begins, to be sent again when a pooled connection
     /// turns out to be dead.
     static let replayBytes = 16_384
+    /// A request that waits for its upstream's protocol to be known: what an HTTP/2 stream's window lets in.
+    static let waitingBytes = 262_144
+    /// HTTP/2 frames that go out in one write.
+    static let flushBytes = 65_536
+    /// An answer's head may be larger than a request's: cookies are set here.
+    static let answerHeadBytes = 65_536
+    /// Streams that run on one HTTP/2 connection to an upstream at a time, if it takes as many.
+    static let streamsPerUpstream = 100
+    /// How long a server that selected HTTP/1.1 is not asked for HTTP/2 again.
+    static let protocolMemoryMicroseconds: Int64 = 60_000_000
     /// Idle upstream connections kept per destination and worker.
     static let idlePerPool = 256
     /// Destinations a worker remembers; beyond it, those without connections are forgotten.

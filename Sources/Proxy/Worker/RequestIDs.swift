@@ -11,16 +11,16 @@ struct RequestIDs {
 
     static let byteCount = 36
 
-    mutating func append(to writer: inout ByteWriter) {
+    mutating func append(to text: inout [UInt8]) {
         var high = next()
         var low = next()
         high = high & 0xffff_ffff_ffff_0fff | 0x4000
         low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
         for nibble in 0..<32 {
-            if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 { writer.append(UInt8(ascii: "-")) }
+            if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 { text.append(UInt8(ascii: "-")) }
             let word = nibble < 16 ? high : low
             let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - nibble % 16 * 4)) & 15
-            writer.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
         }
     }
 

@@ -9,7 +9,7 @@ struct RequestRecord {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var upstream: Endpoint?
-    private(set) var minorVersion: UInt8 = 1
+    private(set) var version = HTTPVersion.http1_1
     private(set) var text: [UInt8] = []
     private(set) var method = 0..<0
     private(set) var path = 0..<0
@@ -29,17 +29,17 @@ struct RequestRecord {
 
     /// Keeps the texts of a request. The query is left out: it may hold secrets.
     mutating func describe(
-        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ madeID: Range<Int>?, in sent: Span<UInt8>
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, madeID: Span<UInt8>
     ) {
         text.removeAll(keepingCapacity: true)
-        minorVersion = head.minorVersion
+        version = head.isHTTP2 ? .http2 : head.minorVersion == 0 ? .http1_0 : .http1_1
         method = keep(bytes, head.methodRange.range)
         var end = head.pathAndQuery.range.lowerBound
         while end < head.pathAndQuery.range.upperBound, bytes[end] != UInt8(ascii: "?") { end += 1 }
         path = keep(bytes, head.pathAndQuery.range.lowerBound..<end)
         authority = keep(bytes, head.authority.range)
-        if let madeID {
-            requestID = keep(sent, madeID)
+        if !madeID.isEmpty {
+            requestID = keep(madeID, 0..<madeID.count)
         } else if let brought = head.fields.requestID {
             requestID = keep(bytes, brought.range)
         }

@@ -33,12 +33,17 @@ final class Worker {
     var requestParser: RequestParser
     var responseParser = ResponseParser()
     var requestIDs = RequestIDs()
+    /// Callbacks of the HTTP/2 library, for all sessions.
+    let http2 = HTTP2Setup()
+    /// Fields on their way to an HTTP/2 session, which copies them.
+    var block = HeaderBlock()
+    private var flushes: [HTTP2Connection] = []
     var counters = Counters()
     private(set) var isDraining = false
     private(set) lazy var upstreams = UpstreamDirectory(self)
 
     private var inbox = [UInt8](repeating: 0, count: Limits.inboxBytes)
-    private var writer = ByteWriter()
+    private var writers: [ByteWriter] = []
     private var logLines: [UInt8] = []
     private let accessLine = AccessLogLine()
     private var listeners: [Listener] = []
@@ -162,15 +167,34 @@ final class Worker {
 
     func giveBack(_ buffer: consuming [UInt8]) { inbox = buffer }
 
-    /// The write buffer, empty.
+    /// A write buffer, empty. Two are in use at a time at most: a request's and an answer's.
     func takeWriter() -> ByteWriter {
-        var lent = ByteWriter()
-        swap(&lent, &writer)
+        var lent = writers.popLast() ?? ByteWriter()
         lent.removeAll()
         return lent
     }
 
-    func giveBack(_ buffer: consuming ByteWriter) { writer = buffer }
+    func giveBack(_ buffer: consuming ByteWriter) {
+        if writers.count < 4 { writers.append(buffer) }
+    }
+
+    // MARK: the end of a turn
+
+    /// Has a connection write what its streams said in this turn.
+    func flushAtTurnEnd(_ connection: HTTP2Connection) { flushes.append(connection) }
+
+    private func turnEnded() {
+        // A flush may make other connections have something to say.
+        var index = 0
+        while index < flushes.count {
+            flushes[index].flush()
+            index += 1
+        }
+        flushes.removeAll(keepingCapacity: true)
+        guard !logLines.isEmpty else { return }
+        sink.write(logLines)
+        logLines.removeAll(keepingCapacity: true)
+    }
 
     // MARK: the log
 
@@ -235,11 +259,6 @@ final class Worker {
             ])
     }
 
-    private func turnEnded() {
-        guard !logLines.isEmpty else { return }
-        sink.write(logLines)
-        logLines.removeAll(keepingCapacity: true)
-    }
 }
 
 /// What a listener's connections are.

@@ -117,15 +117,14 @@ struct BodyDecoder {
             return .end(consumed: offset + 2)
         }
         var section = FieldSection()
-        switch section.parse(bytes, from: offset, maxFields: 64) {
+        switch section.parse(bytes, from: offset, maxFields: HTTPLimits.maxTrailerFields) {
         case .needsMore:
             guard bytes.count - offset < HTTPLimits.maxTrailerBytes else { return .failed(HTTPError(.badTrailer)) }
             return .needsMore(consumed: offset)
         case .failed: return .failed(HTTPError(.badTrailer))
         case .complete(let end):
             guard end - offset <= HTTPLimits.maxTrailerBytes else { return .failed(HTTPError(.badTrailer)) }
-            // Fields of framing, routing and identity are not trailers (RFC 9110 section 6.5.1).
-            trailers = section.lines.filter { $0.known == .other && !$0.isHopByHop }
+            trailers = Trailers.permitted(section)
             state = .finished
             return .end(consumed: end)
         }

@@ -11,6 +11,8 @@ struct RequestHead {
     /// Empty in absolute-form without path, and in authority-form.
     fileprivate(set) var pathAndQuery = ByteRange.empty
     fileprivate(set) var minorVersion: UInt8 = 1
+    /// Came by HTTP/2 and was put into HTTP/1.1's form.
+    fileprivate(set) var isHTTP2 = false
     fileprivate(set) var fields = FieldSection()
     fileprivate(set) var framing = BodyFraming.none
     fileprivate(set) var keepsAlive = true
@@ -38,6 +40,13 @@ struct RequestParser {
         return bounded(bytes, outcome)
     }
 
+    /// Says of the head just read that it came by HTTP/2, where frames, not fields, tell whether a body follows.
+    mutating func reframe(endsWithHead: Bool) {
+        head.isHTTP2 = true
+        guard !endsWithHead else { return head.framing = .none }
+        head.framing = head.fields.contentLength.map(BodyFraming.length) ?? .chunked
+    }
+
     private func bounded(_ bytes: Span<UInt8>, _ outcome: ParseOutcome) -> ParseOutcome {
         switch outcome {
         case .needsMore:
@@ -51,6 +60,7 @@ struct RequestParser {
 
     private mutating func read(_ bytes: Span<UInt8>) -> ParseOutcome {
         var offset = 0
+        head.isHTTP2 = false
         // One empty line before a request is forgiven (RFC 9112 section 2.2).
         if !bytes.isEmpty, bytes[0] == 13 {
             guard bytes.count > 1 else { return .needsMore }

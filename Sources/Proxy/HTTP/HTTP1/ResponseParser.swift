@@ -79,6 +79,12 @@ struct ResponseParser {
         return .complete(offset + 2)
     }
 
+    /// Says of the head just read that it came by HTTP/2, where frames, not fields, tell whether a body follows.
+    mutating func reframe(endsWithHead: Bool) {
+        guard !endsWithHead else { return head.framing = .none }
+        head.framing = head.fields.contentLength.map(BodyFraming.length) ?? .chunked
+    }
+
     private mutating func settle(_ method: Method) -> HTTPError.Kind? {
         let fields = head.fields
         if fields.isChunked {

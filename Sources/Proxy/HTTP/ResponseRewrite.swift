@@ -53,4 +53,22 @@ struct ResponseRewrite {
         if saysKeepAlive { writer.append("connection: keep-alive\r\n") }
         writer.append("\r\n")
     }
+
+    /// Writes the head of a tunnel for HTTP/2: 101 is 200 there (RFC 8441 section 5).
+    static func writeTunnel(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into block: inout HeaderBlock) {
+        block.append(":status", "200")
+        for line in head.fields.lines where !line.isHopByHop && line.known != .contentLength {
+            let name = bytes.extracting(line.name.range)
+            if !name.equalsIgnoringCase("sec-websocket-accept") { block.append(line, from: bytes) }
+        }
+    }
+
+    /// Writes a head for HTTP/2 (RFC 9113 section 8.3.2), where framing and connection need no fields.
+    static func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into block: inout HeaderBlock) {
+        block.append(":status", number: UInt64(head.status))
+        for line in head.fields.lines where !line.isHopByHop && line.known != .contentLength {
+            block.append(line, from: bytes)
+        }
+        if let length = head.announcedLength { block.append("content-length", number: length) }
+    }
 }

@@ -1,0 +1,290 @@
+/// One request and its answer: finds the upstream, sends the request on, repeats it where that does no harm, and has the
+/// answer written the way the request came.
+///
+/// Subclasses know how their protocol reads requests and writes answers. With HTTP/1.1 the connection and its one
+/// exchange are the same object, with HTTP/2 each stream is one. Either is used again for the next request.
+class Exchange: ChannelUser {
+    final let worker: Worker
+    final let routing: RequestRouting
+    final var record: RequestRecord
+    /// Body bytes of the answer so far.
+    final var answerBytes: UInt64 = 0
+    private(set) final var method = Method.get
+    private(set) final var requestIsWhole = false
+    private(set) final var answerHasBegun = false
+    /// The request wants its errors as gRPC statuses.
+    private(set) final var isGRPC = false
+    /// The client asked for another protocol.
+    private(set) final var mayUpgrade = false
+
+    private final var upstream: UpstreamLink?
+    private final var route: UpstreamRoute?
+    /// Nothing has been sent yet: the upstream's protocol is not known before its handshake.
+    private final var isWaiting = false
+    private final var replay = Replay()
+    private final var hasRepeated = false
+    private final var requestID: [UInt8] = []
+
+    init(_ worker: Worker, _ routing: RequestRouting, record: RequestRecord) {
+        self.worker = worker
+        self.routing = routing
+        self.record = record
+    }
+
+    // MARK: what the downstream's protocol decides
+
+    /// Writes an answer's head; the status is 200 or above.
+    func writeHead(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) { preconditionFailure("abstract") }
+    func writeInterim(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) { preconditionFailure("abstract") }
+    func writeBody(_ payload: Span<UInt8>) { preconditionFailure("abstract") }
+    func writeEnd(_ trailers: [FieldLine], from bytes: Span<UInt8>) { preconditionFailure("abstract") }
+    /// Hands what was written to the connection; false when the client is gone.
+    func flushAnswer() -> Bool { preconditionFailure("abstract") }
+    /// The answer is complete and flushed; the exchange is over.
+    func answerEnded() { preconditionFailure("abstract") }
+    /// Answers with an error of the proxy's own instead of the upstream's answer, of which nothing was written yet.
+    func writeError(_ status: UInt16, _ reason: StaticString) { preconditionFailure("abstract") }
+    /// Ends an answer in the middle, so that the client can tell that it is not whole (RFC 9112 section 8).
+    func cutAnswer(_ failure: UpstreamFailure) { preconditionFailure("abstract") }
+    /// The upstream takes no more for now.
+    func requestMustWait() { preconditionFailure("abstract") }
+    func requestMayGoOn() { preconditionFailure("abstract") }
+    /// The upstream speaks another protocol from here on (RFC 9110 section 7.8); its channel is the exchange's now.
+    ///
+    /// - Parameter rest: what the upstream has said already in that protocol.
+    func switchProtocol(
+        _ head: borrowing ResponseHead, from bytes: Span<UInt8>, to server: Channel, early rest: Span<UInt8>
+    ) { preconditionFailure("abstract") }
+    /// The connection to the client is gone or of no more use.
+    func downstreamFailed() { preconditionFailure("abstract") }
+
+    // MARK: the request, told by the downstream
+
+    /// Begins an exchange; false when the request was answered with an error instead.
+    ///
+    /// - Parameter isWhole: no body follows.
+    final func beginRequest(_ head: borrowing RequestHead, in bytes: Span<UInt8>, isWhole: Bool) -> Bool {
+        method = head.method
+        requestIsWhole = isWhole
+        answerHasBegun = false
+        answerBytes = 0
+        isGRPC = head.fields.isGRPC
+        mayUpgrade = head.hasUpgrade
+        hasRepeated = false
+        isWaiting = false
+        replay.begin()
+        worker.counters.requests += 1
+
+        requestID.removeAll(keepingCapacity: true)
+        if head.fields.requestID?.isEmpty ?? true { worker.requestIDs.append(to: &requestID) }
+        record.begin(at: worker.now)
+        if worker.logsAccess { record.describe(head, bytes, madeID: requestID.span) }
+
+        switch routing.route(head, in: bytes) {
+        case .refuse(let status, let reason):
+            refuse(status, reason, flag: "NR")
+            return false
+        case .upstream(let route):
+            self.route = route
+            return connect(route, head, bytes, fresh: false)
+        }
+    }
+
+    /// Sends on a piece of the request's body.
+    final func sendBody(_ payload: Span<UInt8>) {
+        record.bytesReceived += UInt64(payload.count)
+        replay.append(payload)
+        upstream?.send(payload)
+    }
+
+    final func endRequest(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
+        guard !requestIsWhole else { return }
+        requestIsWhole = true
+        // Trailers lie in a buffer that will be gone.
+        if !trailers.isEmpty { replay.drop() }
+        if isWaiting, !trailers.isEmpty { return refuse(502, "upstream failed", flag: "UF") }
+        upstream?.end(trailers, from: bytes)
+    }
+
+    /// Hands what was sent to the upstream's connection.
+    final func flushRequest() {
+        guard let upstream, !upstream.flush() else { return }
+        // Everything the upstream was sent is at hand: another connection may be better.
+        if upstream.isReused, replay.isComplete {
+            leaveUpstream()
+            return repeatRequest()
+        }
+        // It takes no more, but may have answered before it closed: its side is read to the end first.
+        guard !upstream.isReadable else { return requestMustWait() }
+        leaveUpstream()
+        upstreamFailed(.closedEarly, repeat: .never)
+    }
+
+    private final func connect(
+        _ route: UpstreamRoute, _ head: borrowing RequestHead, _ bytes: Span<UInt8>, fresh: Bool
+    ) -> Bool {
+        do throws(ChannelError) {
+            guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
+                isWaiting = true
+                replay.keep(head, bytes, limit: Limits.waitingBytes)
+                return true
+            }
+            isWaiting = false
+            upstream = link
+            if link.mayNeedReplay { replay.keep(head, bytes, limit: Limits.replayBytes) }
+            link.begin(head, bytes, routing.rewrite, requestID, isWhole: requestIsWhole, for: self)
+            return true
+        } catch {
+            isWaiting = false
+            upstreamFailed(.channel(error), repeat: .never)
+            return false
+        }
+    }
+
+    /// The connection that was waited for is there, or is known not to come.
+    final func connectionIsKnown(_ error: ChannelError?) {
+        guard isWaiting else { return }
+        isWaiting = false
+        if let error { return upstreamFailed(.channel(error), repeat: .never) }
+        resend(fresh: false)
+        requestMayGoOn()
+    }
+
+    // MARK: repeating
+
+    private final func repeatRequest() {
+        worker.counters.retries += 1
+        hasRepeated = true
+        resend(fresh: true)
+    }
+
+    /// Sends the request, as far as it is here, to a connection of the same route.
+    private final func resend(fresh: Bool) {
+        guard let route else { return }
+        var kept = Replay()
+        swap(&kept, &replay)
+        let head = kept.head.span
+        guard kept.isComplete, case .complete = worker.requestParser.parse(head, resumingAt: 0) else {
+            return upstreamFailed(.closedEarly, repeat: .never)
+        }
+        if kept.isHTTP2 { worker.requestParser.reframe(endsWithHead: kept.hasNoBody) }
+        let isWhole = requestIsWhole
+        requestIsWhole = kept.hasNoBody && isWhole
+        guard connect(route, worker.requestParser.head, head, fresh: fresh) else { return }
+        if !kept.body.isEmpty {
+            replay.append(kept.body.span)
+            upstream?.send(kept.body.span)
+        }
+        if isWhole, !requestIsWhole {
+            requestIsWhole = true
+            upstream?.end([], from: head)
+        }
+        flushRequest()
+    }
+
+    // MARK: the answer, told by the upstream
+
+    final func answerBegins(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
+        answerHasBegun = true
+        replay.drop()
+        record.status = head.status
+        writeHead(head, from: bytes)
+    }
+
+    final func answerContinues(_ payload: Span<UInt8>) {
+        answerBytes += UInt64(payload.count)
+        writeBody(payload)
+    }
+
+    final func answerEnds(_ trailers: [FieldLine], from bytes: Span<UInt8>) { writeEnd(trailers, from: bytes) }
+
+    /// The upstream has given its whole answer and is no longer part of this.
+    final func answerIsWhole() {
+        finishRecord()
+        upstream = nil
+        answerEnded()
+    }
+
+    /// A tunnel has begun; its bytes are bodies.
+    final func tunnelBegins() {
+        upstream = nil
+        answerHasBegun = true
+        replay.drop()
+    }
+
+    /// Whether a failed request may be sent again.
+    enum Repetition {
+        case never
+        /// The upstream may have acted on it (RFC 9110 section 9.2.2).
+        case ifIdempotent
+        /// It surely has not.
+        case always
+    }
+
+    /// The upstream gave no answer, or not all of it, and is no longer part of this.
+    final func upstreamFailed(_ failure: UpstreamFailure, repeat repetition: Repetition) {
+        upstream = nil
+        worker.counters.upstreamFailures += 1
+        if !answerHasBegun, !hasRepeated, replay.isComplete {
+            switch repetition {
+            case .never: break
+            case .ifIdempotent where method.isIdempotent || !requestIsWhole: return repeatRequest()
+            case .ifIdempotent: break
+            case .always: return repeatRequest()
+            }
+        }
+        record.flags = failure.flag
+        worker.explain(failure, record)
+        guard !answerHasBegun else {
+            finishRecord()
+            return cutAnswer(failure)
+        }
+        let status = failure.status
+        refuse(status, status == 504 ? "upstream timed out" : "upstream failed", flag: failure.flag)
+    }
+
+    final func resumeAnswer() { upstream?.resumeAnswer() }
+    final func pauseAnswer() { upstream?.pauseAnswer() }
+
+    // MARK: ending
+
+    /// Answers bytes that are no request.
+    final func refuseMalformed(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
+        method = .get
+        isGRPC = false
+        answerHasBegun = false
+        requestIsWhole = false
+        record.begin(at: worker.now)
+        refuse(status, reason, flag: flag)
+    }
+
+    /// Answers with an error of the proxy's own.
+    final func refuse(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
+        leaveUpstream()
+        // In the middle of an answer an error would be taken for a part of it.
+        guard !answerHasBegun else { return downstreamFailed() }
+        record.status = status
+        record.flags = flag
+        answerHasBegun = true
+        if method != .head { answerBytes = UInt64(reason.utf8CodeUnitCount + 1) }
+        writeError(status, reason)
+        guard flushAnswer() else { return downstreamFailed() }
+        finishRecord()
+        answerEnded()
+    }
+
+    final func leaveUpstream() {
+        isWaiting = false
+        upstream?.abandon()
+        upstream = nil
+    }
+
+    final var hasUpstream: Bool { upstream != nil || isWaiting }
+
+    final func finishRecord() {
+        record.bytesSent = answerBytes
+        if let remote = upstream?.remote { record.upstream = remote }
+        worker.log(record)
+        record.reset()
+    }
+}

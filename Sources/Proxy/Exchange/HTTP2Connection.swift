@@ -1,0 +1,147 @@
+/// An HTTP/2 connection on a channel: bytes to events, streams' output to the channel, and its life by the clock.
+///
+/// Subclasses are the server's side, `HTTP2Downstream`, and the client's, `HTTP2Upstream`. What the streams of one turn of
+/// the loop have to say goes out together at its end: one write for many small answers.
+class HTTP2Connection: ChannelUser {
+    final let worker: Worker
+    final let channel: Channel
+    final let session: HTTP2Session
+    private final var isFlushScheduled = false
+    private(set) final var isOver = false
+    /// The events of one read, lent to the loop that works them off.
+    private final var batch = HTTP2Events()
+    private final var drained: [HTTP2Slot] = []
+    private final var lastHeard: Int64
+    private final var awaitsPong = false
+
+    init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
+        self.worker = worker
+        self.channel = channel
+        self.session = session
+        lastHeard = worker.now
+    }
+
+    // MARK: what the two sides do
+
+    /// - Parameters:
+    ///   - bytes: what the event's `data` range lies in.
+    ///   - text: what the ranges of heads and trailers lie in.
+    func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: Span<UInt8>) { preconditionFailure("abstract") }
+    /// A stream's body has moved on.
+    func bodyMoved(_ slot: HTTP2Slot) { preconditionFailure("abstract") }
+    /// The connection is gone, and all its streams with it.
+    func connectionEnded(_ error: ChannelError?) { preconditionFailure("abstract") }
+    /// When the side wants to be asked again, in microseconds from now; called when that time has come.
+    func nextDeadline() -> Int64 { preconditionFailure("abstract") }
+
+    // MARK: reading
+
+    override func channelReadable(_ channel: Channel) {
+        var inbox = worker.takeInbox()
+        switch channel.read(into: &inbox) {
+        case .bytes(let count): receive(inbox.span.extracting(0..<count))
+        case .wouldBlock: break
+        case .end: end(nil)
+        case .failed(let error): end(error)
+        }
+        worker.giveBack(inbox)
+    }
+
+    final func receive(_ bytes: Span<UInt8>) {
+        lastHeard = worker.now
+        awaitsPong = false
+        let isSound = session.receive(bytes)
+        workOff(bytes)
+        guard !isOver else { return }
+        if !isSound { worker.counters.http2Violations += 1 }
+        scheduleFlush()
+    }
+
+    private func workOff(_ bytes: Span<UInt8>) {
+        while session.hasEvents, !isOver {
+            var events = HTTP2Events()
+            swap(&events, &batch)
+            session.takeEvents(into: &events)
+            for event in events.list where !isOver { happened(event, bytes, events.text.span) }
+            swap(&events, &batch)
+        }
+    }
+
+    // MARK: writing
+
+    /// Has the output written at the end of this turn.
+    final func scheduleFlush() {
+        guard !isFlushScheduled, !isOver else { return }
+        isFlushScheduled = true
+        worker.flushAtTurnEnd(self)
+    }
+
+    final func flush() {
+        isFlushScheduled = false
+        guard !isOver, channel.isOpen else { return }
+        var writer = worker.takeWriter()
+        var isSound = true
+        var failure: ChannelError?
+        while isSound, failure == nil, channel.queuedBytes < Limits.queuedBytes {
+            writer.removeAll()
+            isSound = session.output(into: &writer, limit: Limits.flushBytes)
+            guard writer.count > 0 else { break }
+            if case .failed(let error) = channel.write(writer.bytes.span) { failure = error }
+        }
+        worker.giveBack(writer)
+        if let failure { return end(failure) }
+        let none: [UInt8] = []
+        workOff(none.span)
+        guard !isOver else { return }
+        session.takeDrained(into: &drained)
+        for slot in drained where !isOver { bodyMoved(slot) }
+        guard !isOver else { return }
+        if session.isOver || !isSound, channel.queuedBytes == 0 { finish() } else { rest() }
+    }
+
+    override func channelDrained(_ channel: Channel) { scheduleFlush() }
+
+    // MARK: time
+
+    /// Sets the next deadline, once nothing more is to be done now.
+    final func rest() {
+        guard !isOver, channel.isOpen else { return }
+        channel.setDeadline(after: min(nextDeadline(), worker.timeouts.idle))
+    }
+
+    override func channelDeadline(_ channel: Channel) {
+        let silence = worker.now - lastHeard
+        if channel.queuedBytes > 0 || awaitsPong, silence >= worker.timeouts.idle { return end(nil) }
+        deadlinePassed()
+        guard !isOver else { return }
+        // A peer that is there answers (RFC 9113 section 6.7), however long its streams are silent.
+        if session.activeStreams > 0, silence >= worker.timeouts.idle / 2, !awaitsPong {
+            awaitsPong = true
+            session.ping()
+        }
+        scheduleFlush()
+        rest()
+    }
+
+    func deadlinePassed() { preconditionFailure("abstract") }
+
+    // MARK: ending
+
+    /// Says goodbye, when everything is said, and closes.
+    private func finish() {
+        guard !isOver else { return }
+        isOver = true
+        connectionEnded(nil)
+        LingeringClose.start(on: channel, worker)
+    }
+
+    final func end(_ error: ChannelError?) {
+        guard !isOver else { return }
+        isOver = true
+        connectionEnded(error)
+        channel.close()
+    }
+
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) { end(error) }
+    override func channelReset(_ channel: Channel) { end(nil) }
+}

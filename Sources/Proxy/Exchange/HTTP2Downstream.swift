@@ -1,0 +1,95 @@
+/// An HTTP/2 connection from a peer or the application: each of its streams is an exchange.
+final class HTTP2Downstream: HTTP2Connection {
+    let routing: RequestRouting
+    private let record: ConnectionRecord
+    private var exchanges: [HTTP2Exchange?] = []
+    private var spare: [HTTP2Exchange] = []
+    private var isDraining = false
+
+    init?(_ channel: Channel, _ routing: RequestRouting, _ worker: Worker, record: ConnectionRecord) {
+        guard let setup = worker.http2,
+            let session = HTTP2Session(.server, setup, maxHeadBytes: worker.configuration.maxHeaderBytes)
+        else { return nil }
+        self.routing = routing
+        self.record = record
+        super.init(worker, channel, session)
+    }
+
+    /// Starts with bytes that were read while the protocol was found out.
+    func start(early bytes: [UInt8]) {
+        channel.user = self
+        channel.resumeReading()
+        rest()
+        scheduleFlush()
+        if !bytes.isEmpty { receive(bytes.span) }
+        channel.readLater()
+    }
+
+    // MARK: streams
+
+    override func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: Span<UInt8>) {
+        switch event {
+        case .head(let slot, let range, let endsStream):
+            let exchange = open(slot)
+            exchange.requestCame(text.extracting(range), endsStream: endsStream)
+        case .headTooLarge(let slot): open(slot).refuseHead(HTTPError(.headTooLarge))
+        case .headMalformed(let slot): open(slot).refuseHead(HTTPError(.badRequestLine))
+        case .trailers(let slot, let range): exchange(slot)?.trailersCame(text.extracting(range))
+        case .data(let slot, let range): exchange(slot)?.bodyCame(bytes.extracting(range))
+        case .end(let slot): exchange(slot)?.bodyEnded()
+        case .closed(let slot, let code):
+            session.free(slot)
+            guard let exchange = exchange(slot) else { break }
+            exchanges[slot] = nil
+            exchange.streamClosed(code)
+            if spare.count < 16 { spare.append(exchange) }
+            if isDraining, session.activeStreams == 0 { session.terminate(HTTP2ErrorCode.none) }
+        case .goAway: break  // streams that run go on
+        }
+    }
+
+    private func open(_ slot: HTTP2Slot) -> HTTP2Exchange {
+        while exchanges.count <= slot { exchanges.append(nil) }
+        let exchange = spare.popLast() ?? HTTP2Exchange(self, RequestRecord(connection: record))
+        exchange.begin(slot)
+        exchanges[slot] = exchange
+        return exchange
+    }
+
+    private func exchange(_ slot: HTTP2Slot) -> HTTP2Exchange? { slot < exchanges.count ? exchanges[slot] : nil }
+
+    override func bodyMoved(_ slot: HTTP2Slot) { exchange(slot)?.answerMoved() }
+
+    // MARK: time and end
+
+    override func nextDeadline() -> Int64 {
+        session.activeStreams == 0 && isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle / 2
+    }
+
+    override func deadlinePassed() {
+        guard session.activeStreams > 0 else {
+            if isDraining || worker.now - lastUse >= worker.timeouts.idle { session.terminate(HTTP2ErrorCode.none) }
+            return
+        }
+        for case let exchange? in exchanges { exchange.checkProgress() }
+    }
+
+    /// When a stream began last.
+    var lastUse: Int64 = 0
+
+    override func channelDraining(_ channel: Channel) {
+        guard !isDraining else { return }
+        isDraining = true
+        session.announceEnd()
+        session.refuseNewStreams()
+        if session.activeStreams == 0 { session.terminate(HTTP2ErrorCode.none) }
+        scheduleFlush()
+    }
+
+    override func connectionEnded(_ error: ChannelError?) {
+        let open = exchanges
+        exchanges = []
+        spare = []
+        for case let exchange? in open { exchange.connectionEnded() }
+    }
+}

@@ -1,0 +1,252 @@
+import Addressing
+
+/// A stream of an HTTP/2 connection: one request and its answer, or a tunnel (RFC 9113 section 8.1, RFC 8441).
+final class HTTP2Exchange: Exchange {
+    private let connection: HTTP2Downstream
+    private var slot: HTTP2Slot = 0
+    /// The stream is there: what is sent on it may arrive.
+    private var isOpen = false
+    private var mustWait = false
+    private var isAnswered = false
+    private var isAnswerPaused = false
+    private var lastProgress: Int64 = 0
+    private var tunnel: HTTP2Tunnel?
+    /// Bytes of a tunnel that does not stand yet. The stream's window bounds them.
+    private var early = ByteWriter()
+    private var clientHasEnded = false
+
+    private var session: HTTP2Session { connection.session }
+
+    init(_ connection: HTTP2Downstream, _ record: RequestRecord) {
+        self.connection = connection
+        super.init(connection.worker, connection.routing, record: record)
+    }
+
+    func begin(_ slot: HTTP2Slot) {
+        self.slot = slot
+        isOpen = true
+        mustWait = false
+        isAnswered = false
+        isAnswerPaused = false
+        tunnel = nil
+        clientHasEnded = false
+        lastProgress = worker.now
+        connection.lastUse = worker.now
+    }
+
+    // MARK: the request
+
+    func requestCame(_ head: Span<UInt8>, endsStream: Bool) {
+        switch worker.requestParser.parse(head, resumingAt: 0) {
+        case .complete: break
+        case .needsMore: return refuseHead(HTTPError(.badRequestLine))
+        case .failed(let error): return refuseHead(error)
+        }
+        worker.requestParser.reframe(endsWithHead: endsStream)
+        let request = worker.requestParser.head
+        // A tunnel's bytes are no body: they wait until it stands.
+        if request.hasUpgrade { mustWait = true }
+        guard beginRequest(request, in: head, isWhole: endsStream || request.hasUpgrade) else { return }
+        flushRequest()
+    }
+
+    func refuseHead(_ error: HTTPError) {
+        refuseMalformed(error.status, error.sentence, flag: "DPE")
+    }
+
+    func bodyCame(_ payload: Span<UInt8>) {
+        lastProgress = worker.now
+        if let tunnel { return tunnel.send(payload) }
+        guard isOpen, !isAnswered else { return session.consumeAll(slot) }
+        if mayUpgrade { return early.append(payload) }
+        sendBody(payload)
+        flushRequest()
+        if !mustWait { session.consumeAll(slot) }
+    }
+
+    func bodyEnded() {
+        clientHasEnded = true
+        if let tunnel { return tunnel.streamEnded() }
+        guard isOpen, !isAnswered, !requestIsWhole else { return }
+        let none: [UInt8] = []
+        endRequest([], from: none.span)
+        flushRequest()
+    }
+
+    func trailersCame(_ text: Span<UInt8>) {
+        guard isOpen, !isAnswered, !requestIsWhole else { return }
+        endRequest(Trailers.read(text), from: text)
+        flushRequest()
+    }
+
+    override func requestMustWait() { mustWait = true }
+
+    override func requestMayGoOn() {
+        mustWait = false
+        guard isOpen else { return }
+        session.consumeAll(slot)
+        connection.scheduleFlush()
+    }
+
+    // MARK: the answer
+
+    override func writeHead(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
+        guard isOpen else { return }
+        worker.block.removeAll()
+        ResponseRewrite.write(head, from: bytes, into: &worker.block)
+        isAnswered = head.framing == .none
+        session.answer(slot, worker.block, endsStream: isAnswered)
+    }
+
+    override func writeInterim(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
+        guard isOpen else { return }
+        worker.block.removeAll()
+        ResponseRewrite.write(head, from: bytes, into: &worker.block)
+        session.answerInterim(slot, worker.block)
+    }
+
+    override func writeBody(_ payload: Span<UInt8>) {
+        guard isOpen else { return }
+        session.send(slot, payload)
+        guard !isAnswerPaused, session.queuedBytes(slot) >= Limits.queuedBytes else { return }
+        isAnswerPaused = true
+        pauseAnswer()
+    }
+
+    override func writeEnd(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
+        guard isOpen else { return }
+        session.end(slot, trailers: trailers.isEmpty ? nil : Trailers.block(trailers, from: bytes))
+    }
+
+    override func flushAnswer() -> Bool {
+        connection.scheduleFlush()
+        return isOpen
+    }
+
+    override func answerEnded() {
+        isAnswered = true
+        guard isOpen else { return }
+        session.consumeAll(slot)
+        if !requestIsWhole { session.stopPeerAfterEnd(slot) }
+    }
+
+    override func writeError(_ status: UInt16, _ reason: StaticString) {
+        guard isOpen else { return }
+        worker.block.removeAll()
+        if isGRPC {
+            worker.block.append(":status", number: 200)
+            worker.block.append("content-type", "application/grpc")
+            worker.block.append("grpc-status", number: GRPCStatus.of(status))
+            worker.block.append("grpc-message", reason)
+            return session.answer(slot, worker.block, endsStream: true)
+        }
+        worker.block.append(":status", number: UInt64(status))
+        worker.block.append("content-type", "text/plain; charset=utf-8")
+        worker.block.append("content-length", number: UInt64(reason.utf8CodeUnitCount + 1))
+        let hasBody = method != .head
+        session.answer(slot, worker.block, endsStream: !hasBody)
+        guard hasBody else { return }
+        var text = ByteWriter()
+        text.append(reason)
+        text.append(0x0a)
+        session.send(slot, text.bytes.span)
+        session.end(slot, trailers: nil)
+    }
+
+    override func cutAnswer(_ failure: UpstreamFailure) {
+        guard isOpen else { return }
+        isAnswered = true
+        session.reset(slot, failure.resetCode)
+        connection.scheduleFlush()
+    }
+
+    override func downstreamFailed() {
+        record.flags = "DC"
+        finishRecord()
+        leaveUpstream()
+        guard isOpen else { return }
+        isAnswered = true
+        session.reset(slot, HTTP2ErrorCode.internalError)
+        connection.scheduleFlush()
+    }
+
+    /// Some of the answer has gone out.
+    func answerMoved() {
+        lastProgress = worker.now
+        if let tunnel { return tunnel.streamMoved() }
+        guard isAnswerPaused, session.queuedBytes(slot) < Limits.queuedBytes / 2 else { return }
+        isAnswerPaused = false
+        resumeAnswer()
+    }
+
+    // MARK: a tunnel
+
+    override func switchProtocol(
+        _ head: borrowing ResponseHead, from bytes: Span<UInt8>, to server: Channel, early rest: Span<UInt8>
+    ) {
+        guard isOpen else { return server.abort() }
+        record.status = 200
+        finishRecord()
+        tunnelBegins()
+        worker.block.removeAll()
+        ResponseRewrite.writeTunnel(head, from: bytes, into: &worker.block)
+        session.answer(slot, worker.block, endsStream: false)
+        let tunnel = HTTP2Tunnel(self, server, worker)
+        self.tunnel = tunnel
+        tunnel.start(fromClient: early.bytes.span, fromServer: rest, clientHasEnded: clientHasEnded)
+        early = ByteWriter()
+        mustWait = false
+    }
+
+    func sendTunneled(_ bytes: Span<UInt8>) -> Int {
+        guard isOpen else { return 0 }
+        session.send(slot, bytes)
+        connection.scheduleFlush()
+        return session.queuedBytes(slot)
+    }
+
+    func endTunnel() {
+        guard isOpen else { return }
+        session.end(slot, trailers: nil)
+        connection.scheduleFlush()
+    }
+
+    func cutTunnel() {
+        guard isOpen else { return }
+        session.reset(slot, HTTP2ErrorCode.cancel)
+        connection.scheduleFlush()
+    }
+
+    var tunnelQueue: Int { isOpen ? session.queuedBytes(slot) : 0 }
+
+    func tunnelTookBytes() {
+        guard isOpen else { return }
+        session.consumeAll(slot)
+        connection.scheduleFlush()
+    }
+
+    // MARK: the end
+
+    /// Ends an exchange whose client has stopped reading or sending in the middle.
+    func checkProgress() {
+        guard isOpen, tunnel == nil, worker.now - lastProgress >= worker.timeouts.idle else { return }
+        if session.queuedBytes(slot) > 0 {
+            downstreamFailed()
+        } else if !requestIsWhole, !isAnswered {
+            refuse(408, "the request's body took too long", flag: "DT")
+        }
+    }
+
+    func streamClosed(_ code: UInt32) {
+        isOpen = false
+        tunnel?.streamClosed()
+        tunnel = nil
+        early = ByteWriter()
+        guard hasUpstream else { return }
+        record.flags = "DC"
+        finishRecord()
+        leaveUpstream()
+    }
+
+    func connectionEnded() { streamClosed(HTTP2ErrorCode.cancel) }
+}
