@@ -46,7 +46,6 @@ def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
     ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("OUTBOUND_PROXY_PORT", "8082"),
     ("ENABLE_METRICS", "true"), ("LOG_FORMAT", "text"), ("INBOUND_PLAINTEXT", "probes"),
     ("TLS_CERT_URI", "kbs:///a/b/c"),
-    ("UPSTREAM_URL", "h2c://127.0.0.1:9"), ("UPSTREAM_PROTOCOL", "h2c"),
     ("UPSTREAM_READINESS_URL", "http://127.0.0.1:9/"),
 ])
 def test_a_setting_that_is_not_supported_yet_is_refused_not_ignored(binary, settings, name, value):

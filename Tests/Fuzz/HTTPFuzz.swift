@@ -31,7 +31,9 @@ private func fuzzRequest(_ input: [UInt8], splitAt split: Int) {
     rewrite.stripsForwarding = true
     var ids = RequestIDs(seed: 7)
     var writer = ByteWriter()
-    _ = rewrite.write(head, from: input.span, requestIDs: &ids, into: &writer)
+    var id: [UInt8] = []
+    if head.needsRequestID { ids.append(to: &id) }
+    rewrite.write(head, from: input.span, requestID: id, into: &writer)
     let written = writer.bytes
     var reader = RequestParser(limits: HTTPLimits(maxHeadBytes: 65_536))
     precondition(reader.parse(written.span, resumingAt: 0) == .complete, "what was written cannot be read")

@@ -9,7 +9,9 @@ import Testing
         var writer = ByteWriter()
         let bytes = Array(request.utf8)
         try #require(parser.parse(bytes.span, resumingAt: 0) == .complete)
-        _ = rewrite.write(parser.head, from: bytes.span, requestIDs: &ids, into: &writer)
+        var id: [UInt8] = []
+        if parser.head.needsRequestID { ids.append(to: &id) }
+        rewrite.write(parser.head, from: bytes.span, requestID: id, into: &writer)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 

@@ -91,7 +91,8 @@ import Testing
         connection.peerIdentity = Array("spiffe://x".utf8)
         var record = RequestRecord(connection: connection)
         record.begin(at: 1_000_000)
-        record.describe(parser.head, request.span, nil, in: request.span)
+        let none: [UInt8] = []
+        record.describe(parser.head, request.span, madeID: none.span)
         record.status = 200
         record.bytesSent = 5
         var lines: [UInt8] = []

@@ -37,7 +37,8 @@ extension Configuration {
         var upstreamProtocol = reader.choice("UPSTREAM_PROTOCOL", default: Configuration.UpstreamProtocol.auto)
         if upstream.scheme == .h2c {
             if upstreamProtocol == .http1 {
-                reader.complain("UPSTREAM_PROTOCOL=http1 contradicts UPSTREAM_URL, whose scheme is h2c: change one of them")
+                reader.complain(
+                    "UPSTREAM_PROTOCOL=http1 contradicts UPSTREAM_URL, whose scheme is h2c: change one of them")
             }
             upstreamProtocol = .h2c
         }

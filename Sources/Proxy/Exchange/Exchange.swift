@@ -76,7 +76,7 @@ class Exchange: ChannelUser {
         worker.counters.requests += 1
 
         requestID.removeAll(keepingCapacity: true)
-        if head.fields.requestID?.isEmpty ?? true { worker.requestIDs.append(to: &requestID) }
+        if head.needsRequestID { worker.requestIDs.append(to: &requestID) }
         record.begin(at: worker.now)
         if worker.logsAccess { record.describe(head, bytes, madeID: requestID.span) }
 

@@ -331,7 +331,8 @@ final class HTTP1Downstream: Exchange {
             guard !carry.isEmpty || scanned > 0 else { return closeGently() }
             answerMalformed(408, "the request's head took too long", flag: "DT")
         case .exchanging:
-            guard !requestIsWhole, channel.queuedBytes == 0 else { return downstreamFailed() }  // its reader has stopped
+            // With unsent bytes it is the client's reader that has stopped.
+            guard !requestIsWhole, channel.queuedBytes == 0 else { return downstreamFailed() }
             keepsAlive = false
             refuse(408, "the request's body took too long", flag: "DT")
         case .closing: channel.abort()

@@ -236,7 +236,9 @@ final class HTTP1Upstream: ChannelUser {
         let head = worker.responseParser.head
         offset += head.byteCount
         if head.status == 101 {
-            guard exchange.mayUpgrade, requestIsWhole, head.fields.hasUpgrade else { return .failed(.nonsense(HTTPError(.badStatusLine))) }
+            guard exchange.mayUpgrade, requestIsWhole, head.fields.hasUpgrade else {
+                return .failed(.nonsense(HTTPError(.badStatusLine)))
+            }
             return switchProtocol(head, rest, exchange)
         }
         if head.status < 200 {

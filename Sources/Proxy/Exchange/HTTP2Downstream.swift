@@ -7,8 +7,8 @@ final class HTTP2Downstream: HTTP2Connection {
     private var isDraining = false
 
     init?(_ channel: Channel, _ routing: RequestRouting, _ worker: Worker, record: ConnectionRecord) {
-        guard let setup = worker.http2,
-            let session = HTTP2Session(.server, setup, maxHeadBytes: worker.configuration.maxHeaderBytes)
+        guard let library = worker.http2,
+            let session = HTTP2Session(.server, library, maxHeadBytes: worker.configuration.maxHeaderBytes)
         else { return nil }
         self.routing = routing
         self.record = record

@@ -35,7 +35,9 @@ final class HTTP2Tunnel: ChannelUser {
         guard !isOver else { return }
         touch()
         if case .failed(let error) = server.write(bytes) { return finish(error) }
-        if upward.moved(bytes.count, waiting: server.queuedBytes) == .nothing, !upward.isPaused { exchange.tunnelTookBytes() }
+        if upward.moved(bytes.count, waiting: server.queuedBytes) == .nothing, !upward.isPaused {
+            exchange.tunnelTookBytes()
+        }
     }
 
     func streamEnded() {

@@ -7,8 +7,8 @@ final class HTTP2Upstream: HTTP2Connection {
     private var isLeaving = false
 
     init?(_ channel: Channel, _ pool: UpstreamPool, _ worker: Worker) {
-        guard let setup = worker.http2,
-            let session = HTTP2Session(.client, setup, maxHeadBytes: Limits.answerHeadBytes)
+        guard let library = worker.http2,
+            let session = HTTP2Session(.client, library, maxHeadBytes: Limits.answerHeadBytes)
         else { return nil }
         self.pool = pool
         super.init(worker, channel, session)

@@ -67,7 +67,9 @@ final class UpstreamPool {
     // MARK: HTTP/2
 
     private func takeHTTP2(fresh: Bool) throws(ChannelError) -> HTTP2Request {
-        if let upstream = multiplexed.last(where: { $0.hasRoom && !(fresh && $0.isReused) }) { return upstream.makeRequest() }
+        if let upstream = multiplexed.last(where: { $0.hasRoom && !(fresh && $0.isReused) }) {
+            return upstream.makeRequest()
+        }
         let channel = try Channel(connectingTo: target, offering: .http2, in: worker.reactor)
         guard let upstream = HTTP2Upstream(channel, self, worker) else {
             channel.close()

@@ -127,7 +127,8 @@ struct FieldSection {
         case .expect: expectsContinue = content.equalsIgnoringCase("100-continue")
         case .requestID: requestID = ByteRange(value)
         case .contentType: isGRPC = FieldSection.isGRPC(content)
-        case .te: FieldSection.forEachElement(content) { if $0.equalsIgnoringCase("trailers") { acceptsTrailers = true } }
+        case .te:
+            FieldSection.forEachElement(content) { if $0.equalsIgnoringCase("trailers") { acceptsTrailers = true } }
         case .other, .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization, .forwarded,
             .clientIdentity:
             break

@@ -34,7 +34,7 @@ final class Worker {
     var responseParser = ResponseParser()
     var requestIDs = RequestIDs()
     /// Callbacks of the HTTP/2 library, for all sessions.
-    let http2 = HTTP2Setup()
+    let http2 = HTTP2Library()
     /// Fields on their way to an HTTP/2 session, which copies them.
     var block = HeaderBlock()
     private var flushes: [HTTP2Connection] = []

@@ -19,6 +19,9 @@ struct RequestHead {
     /// Length of the head with its empty line, in bytes.
     fileprivate(set) var byteCount = 0
 
+    /// The client brought no `X-Request-Id` worth keeping.
+    var needsRequestID: Bool { fields.requestID?.isEmpty ?? true }
+
     /// The client asks for another protocol (RFC 9110 section 7.8). A request with a body does not: where the body
     /// ends and the other protocol begins is too easily misread.
     var hasUpgrade: Bool { fields.hasUpgrade && minorVersion == 1 && (framing == .none || framing == .length(0)) }

@@ -1,69 +1,5 @@
 import CNghttp2
 
-/// Callbacks and options of the library, made once per worker for all its sessions.
-@safe final class HTTP2Setup {
-    fileprivate let callbacks: OpaquePointer
-    fileprivate let options: OpaquePointer
-
-    /// nil when there is no memory.
-    init?() {
-        var callbacks: OpaquePointer?
-        var options: OpaquePointer?
-        guard unsafe nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks = unsafe callbacks else { return nil }
-        unsafe self.callbacks = callbacks
-        guard unsafe http2_options(&options) == 0, let options = unsafe options else {
-            unsafe nghttp2_session_callbacks_del(callbacks)
-            return nil
-        }
-        unsafe self.options = options
-        unsafe HTTP2Setup.install(callbacks)
-    }
-
-    deinit {
-        unsafe nghttp2_session_callbacks_del(callbacks)
-        unsafe nghttp2_option_del(options)
-    }
-
-    /// Each callback unwraps its session and calls a method of it.
-    private static func install(_ callbacks: OpaquePointer) {
-        unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-            unsafe HTTP2Setup.session(user).headersBegan(frame!.pointee.hd.stream_id, category: frame!.pointee.headers.cat)
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
-            _, _, name, nameCount, value, valueCount, _, user in
-            let name = unsafe UnsafeBufferPointer(start: name, count: nameCount)
-            let value = unsafe UnsafeBufferPointer(start: value, count: valueCount)
-            unsafe HTTP2Setup.session(user).header(name.span, value.span)
-            return 0
-        }
-        // An invalid field makes the message malformed (RFC 9113 section 8.2.1); the library would only skip it.
-        unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, _ in
-            NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
-        }
-        unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-            unsafe HTTP2Setup.session(user).frameReceived(frame!.pointee.hd)
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
-            unsafe HTTP2Setup.session(user).frameSent(frame!.pointee.hd)
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, data, count, user in
-            unsafe HTTP2Setup.session(user).dataReceived(stream, data!, count)
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, code, user in
-            unsafe HTTP2Setup.session(user).streamClosed(stream, code)
-            return 0
-        }
-    }
-
-    fileprivate static func session(_ user: UnsafeMutableRawPointer?) -> HTTP2Session {
-        unsafe Unmanaged<HTTP2Session>.fromOpaque(user!).takeUnretainedValue()
-    }
-}
-
 /// One side of an HTTP/2 connection (RFC 9113), without a socket: bytes in give events, what is sent gives bytes out.
 ///
 /// libnghttp2 keeps the framing, the compression, the streams' states and the windows. Bodies wait here until the peer's
@@ -102,7 +38,7 @@ import CNghttp2
     }
 
     private let raw: OpaquePointer
-    private let setup: HTTP2Setup
+    private let library: HTTP2Library
     private let role: Role
     private var streams: [Stream] = []
     private var freeSlots: [HTTP2Slot] = []
@@ -118,14 +54,14 @@ import CNghttp2
     private var drained: [HTTP2Slot] = []
 
     /// - Parameter maxHeadBytes: of a received head, in HTTP/1.1's form.
-    init?(_ role: Role, _ setup: HTTP2Setup, maxHeadBytes: Int) {
+    init?(_ role: Role, _ library: HTTP2Library, maxHeadBytes: Int) {
         self.role = role
-        self.setup = setup
+        self.library = library
         composer = HeadComposer(limit: maxHeadBytes)
         var made: OpaquePointer?
         switch role {
-        case .server: unsafe nghttp2_session_server_new2(&made, setup.callbacks, nil, setup.options)
-        case .client: unsafe nghttp2_session_client_new2(&made, setup.callbacks, nil, setup.options)
+        case .server: unsafe nghttp2_session_server_new2(&made, library.callbacks, nil, library.options)
+        case .client: unsafe nghttp2_session_client_new2(&made, library.callbacks, nil, library.options)
         }
         guard let made = unsafe made else { return nil }
         unsafe raw = made
@@ -161,7 +97,8 @@ import CNghttp2
             unsafe received = nil
             if count == buffer.count, uselessFrames <= Bounds.uselessFrames { return true }
             // What is wrong with the preface, or too much of something: the library says goodbye only for part of it.
-            let code = count == buffer.count || count == NGHTTP2_ERR_FLOODED.rawValue ? HTTP2ErrorCode.enhanceYourCalm : 1
+            let code =
+                count == buffer.count || count == NGHTTP2_ERR_FLOODED.rawValue ? HTTP2ErrorCode.enhanceYourCalm : 1
             unsafe nghttp2_session_terminate_session(raw, code)
             isEnded = true
             return false
@@ -176,7 +113,7 @@ import CNghttp2
 
     var hasEvents: Bool { !events.isEmpty }
 
-    fileprivate func headersBegan(_ id: Int32, category: nghttp2_headers_category) {
+    func headersBegan(_ id: Int32, category: nghttp2_headers_category) {
         var kind = HeadComposer.Kind.trailers
         switch category {
         case NGHTTP2_HCAT_REQUEST:
@@ -194,9 +131,9 @@ import CNghttp2
         composingKind = kind
     }
 
-    fileprivate func header(_ name: Span<UInt8>, _ value: Span<UInt8>) { composer.add(name, value) }
+    func header(_ name: Span<UInt8>, _ value: Span<UInt8>) { composer.add(name, value) }
 
-    fileprivate func frameReceived(_ frame: nghttp2_frame_hd) {
+    func frameReceived(_ frame: nghttp2_frame_hd) {
         let endsStream = frame.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
         switch UInt32(frame.type) {
         case NGHTTP2_HEADERS.rawValue:
@@ -223,14 +160,14 @@ import CNghttp2
         events.append(.head(slot, range, endsStream: endsStream))
     }
 
-    fileprivate func dataReceived(_ id: Int32, _ data: UnsafePointer<UInt8>, _ count: Int) {
+    func dataReceived(_ id: Int32, _ data: UnsafePointer<UInt8>, _ count: Int) {
         guard let slot = slot(of: id), let received = unsafe received else { return }
         streams[slot].unconsumed += count
         let start = unsafe data - received
         events.append(.data(slot, start..<start + count))
     }
 
-    fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
+    func streamClosed(_ id: Int32, _ code: UInt32) {
         guard let slot = slot(of: id) else { return }
         if composing == slot { composing = nil }
         events.append(.closed(slot, code: code))
@@ -295,7 +232,7 @@ import CNghttp2
         let slot = freeSlots.last ?? streams.count
         let id = unsafe withFields(block) { fields, count in
             guard !endsStream else { return unsafe nghttp2_submit_request(raw, nil, fields, count, nil, nil) }
-            var provider = unsafe provider(slot)
+            var provider = unsafe HTTP2Library.bodyOf(slot)
             return unsafe nghttp2_submit_request(raw, nil, fields, count, &provider, nil)
         }
         guard id > 0, let opened = open(id) else { return nil }
@@ -310,7 +247,7 @@ import CNghttp2
         streams[slot].hasEnded = endsStream
         _ = unsafe withFields(block) { fields, count in
             guard !endsStream else { return unsafe nghttp2_submit_response(raw, id, fields, count, nil) }
-            var provider = unsafe provider(slot)
+            var provider = unsafe HTTP2Library.bodyOf(slot)
             return unsafe nghttp2_submit_response(raw, id, fields, count, &provider)
         }
     }
@@ -405,17 +342,8 @@ import CNghttp2
 
     // MARK: bodies, asked for by the library
 
-    private func provider(_ slot: HTTP2Slot) -> nghttp2_data_provider {
-        var provider = unsafe nghttp2_data_provider()
-        unsafe provider.source.fd = Int32(slot)
-        unsafe provider.read_callback = { _, _, buffer, count, flags, source, user in
-            unsafe HTTP2Setup.session(user).fill(buffer!, count, HTTP2Slot(source!.pointee.fd), flags!)
-        }
-        return unsafe provider
-    }
-
-    private func fill(
-        _ buffer: UnsafeMutablePointer<UInt8>, _ room: Int, _ slot: HTTP2Slot, _ flags: UnsafeMutablePointer<UInt32>
+    func fill(
+        _ buffer: UnsafeMutablePointer<UInt8>, _ room: Int, _ slot: HTTP2Slot, _ flags: inout UInt32
     ) -> Int {
         let waiting = queuedBytes(slot)
         guard waiting > 0 || streams[slot].hasEnded else {
@@ -425,9 +353,8 @@ import CNghttp2
         let count = min(waiting, room)
         if count > 0 {
             let start = streams[slot].sent
-            unsafe streams[slot].outgoing.withUnsafeBufferPointer {
-                unsafe buffer.update(from: $0.baseAddress! + start, count: count)
-            }
+            let target = unsafe UnsafeMutableBufferPointer(start: buffer, count: count)
+            _ = unsafe target.update(fromContentsOf: streams[slot].outgoing[start..<start + count])
             streams[slot].sent += count
             if count == waiting {
                 streams[slot].outgoing.removeAll(keepingCapacity: streams[slot].outgoing.capacity <= 131_072)
@@ -435,16 +362,18 @@ import CNghttp2
             }
             drained.append(slot)
         }
-        if count == waiting, streams[slot].hasEnded { unsafe finish(slot, flags) }
+        if count == waiting, streams[slot].hasEnded { finish(slot, &flags) }
         return count
     }
 
-    private func finish(_ slot: HTTP2Slot, _ flags: UnsafeMutablePointer<UInt32>) {
-        unsafe flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+    private func finish(_ slot: HTTP2Slot, _ flags: inout UInt32) {
+        flags |= NGHTTP2_DATA_FLAG_EOF.rawValue
         guard let trailers = streams[slot].trailers else { return }
         let id = streams[slot].id
-        let result = unsafe withFields(trailers) { fields, count in unsafe nghttp2_submit_trailer(raw, id, fields, count) }
-        if result == 0 { unsafe flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue }
+        let result = unsafe withFields(trailers) { fields, count in
+            unsafe nghttp2_submit_trailer(raw, id, fields, count)
+        }
+        if result == 0 { flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue }
     }
 
     /// Streams whose bodies have moved since the last call.
@@ -453,7 +382,7 @@ import CNghttp2
         swap(&slots, &drained)
     }
 
-    fileprivate func frameSent(_ frame: nghttp2_frame_hd) {
+    func frameSent(_ frame: nghttp2_frame_hd) {
         guard frame.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 else { return }
         guard UInt32(frame.type) <= NGHTTP2_HEADERS.rawValue, let slot = slot(of: frame.stream_id) else { return }
         if streams[slot].stopsPeer { reset(slot, HTTP2ErrorCode.none) }
@@ -466,12 +395,12 @@ import CNghttp2
         unsafe swap(&fields, &self.fields)
         unsafe fields.removeAll(keepingCapacity: true)
         // The library copies names and values, the names in lower case.
-        let result = unsafe block.bytes.withUnsafeBufferPointer { buffer in
-            let base = unsafe UnsafeMutablePointer(mutating: buffer.baseAddress)
+        let result = unsafe block.bytes.withUnsafeBufferPointer { buffer -> Int32 in
+            guard let base = unsafe UnsafeMutablePointer(mutating: buffer.baseAddress) else { return -1 }
             for field in block.fields {
                 unsafe fields.append(
                     nghttp2_nv(
-                        name: base! + Int(field.name.start), value: base! + Int(field.value.start),
+                        name: base + Int(field.name.start), value: base + Int(field.value.start),
                         namelen: Int(field.name.count), valuelen: Int(field.value.count), flags: 0))
             }
             return unsafe body(fields, fields.count)

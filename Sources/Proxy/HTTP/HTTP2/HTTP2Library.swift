@@ -1,0 +1,84 @@
+import CNghttp2
+
+/// Callbacks and options of libnghttp2, made once per worker for all its sessions.
+@safe final class HTTP2Library {
+    let callbacks: OpaquePointer
+    let options: OpaquePointer
+
+    /// nil when there is no memory.
+    init?() {
+        var callbacks: OpaquePointer?
+        var options: OpaquePointer?
+        guard unsafe nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks = unsafe callbacks else {
+            return nil
+        }
+        unsafe self.callbacks = callbacks
+        guard unsafe http2_options(&options) == 0, let options = unsafe options else {
+            unsafe nghttp2_session_callbacks_del(callbacks)
+            return nil
+        }
+        unsafe self.options = options
+        unsafe HTTP2Library.install(callbacks)
+    }
+
+    deinit {
+        unsafe nghttp2_session_callbacks_del(callbacks)
+        unsafe nghttp2_option_del(options)
+    }
+
+    /// Each callback unwraps its session and calls a method of it.
+    private static func install(_ callbacks: OpaquePointer) {
+        unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
+            guard let frame = unsafe frame?.pointee else { return 0 }
+            unsafe HTTP2Library.session(user)?.headersBegan(frame.hd.stream_id, category: frame.headers.cat)
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, _, name, nameCount, value, valueCount, _, user in
+            let name = unsafe UnsafeBufferPointer(start: name, count: nameCount)
+            let value = unsafe UnsafeBufferPointer(start: value, count: valueCount)
+            unsafe HTTP2Library.session(user)?.header(name.span, value.span)
+            return 0
+        }
+        // An invalid field makes the message malformed (RFC 9113 section 8.2.1); the library would only skip it.
+        unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, _ in
+            NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
+            guard let header = unsafe frame?.pointee.hd else { return 0 }
+            unsafe HTTP2Library.session(user)?.frameReceived(header)
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+            guard let header = unsafe frame?.pointee.hd else { return 0 }
+            unsafe HTTP2Library.session(user)?.frameSent(header)
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, data, count, user in
+            guard let data = unsafe data else { return 0 }
+            unsafe HTTP2Library.session(user)?.dataReceived(stream, data, count)
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, code, user in
+            unsafe HTTP2Library.session(user)?.streamClosed(stream, code)
+            return 0
+        }
+    }
+
+    /// Where a body comes from: the library asks when the peer's window has room.
+    static func bodyOf(_ slot: HTTP2Slot) -> nghttp2_data_provider {
+        var provider = unsafe nghttp2_data_provider()
+        unsafe provider.source.fd = Int32(slot)
+        unsafe provider.read_callback = { _, _, buffer, count, flags, source, user in
+            guard let session = unsafe HTTP2Library.session(user), let slot = unsafe source?.pointee.fd,
+                let buffer = unsafe buffer, let flags = unsafe flags
+            else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+            return unsafe session.fill(buffer, count, HTTP2Slot(slot), &flags.pointee)
+        }
+        return unsafe provider
+    }
+
+    private static func session(_ user: UnsafeMutableRawPointer?) -> HTTP2Session? {
+        unsafe user.map { unsafe Unmanaged<HTTP2Session>.fromOpaque($0).takeUnretainedValue() }
+    }
+}
