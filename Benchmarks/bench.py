@@ -33,7 +33,7 @@ from scenarios import GROUPS, SCENARIOS, Scenario
 
 TOOLS = {
     "h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "nginx": "nginx-light", "curl": "curl",
-    "cc": "gcc libssl-dev", "openssl": "openssl", "taskset": "util-linux",
+    "cc": "gcc libc6-dev libssl-dev libnghttp2-dev", "openssl": "openssl", "taskset": "util-linux",
 }
 
 
@@ -112,8 +112,8 @@ class Bench:
         self.scratch, self.cores, self.options = scratch, cores, options
         self.certificates = Certificates.mint(scratch)
         self.bodies = upstreams.write_bodies(scratch)
-        shim = scratch / "clientcert.so"
-        source = Path(__file__).with_name("clientcert.c")
+        shim = scratch / "h2load_shim.so"
+        source = Path(__file__).with_name("h2load_shim.c")
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", shim, source, "-ldl", "-lssl"], check=True)
         client = self.certificates.client_directory
         self.load = LoadGenerator(shim, client / "tls.crt", client / "tls.key", cores[1], scratch)
@@ -162,8 +162,10 @@ class Bench:
             check(scenario, setup, self.bodies[scenario.path])
             sample = self.load.run(
                 pid, setup.port, scenario, warm_up=self.options.warm_up, window=self.options.window)
-        except (RuntimeError, OSError) as error:
+        except RuntimeError as error:
             self.results.failures[key] = str(error)
+        except OSError as error:
+            self.results.failures[key] = f"the process ended: {error}"
         else:
             self.results.samples.setdefault(key, []).append(sample)
 
