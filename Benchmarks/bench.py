@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compares the sidecar with haproxy, nginx and envoy as mTLS reverse proxies on this machine.
+"""Compares the sidecar with haproxy, nginx, nghttpx and envoy as mTLS reverse proxies on this machine.
 
-    bench.py [--quick] [--rounds N] [--h2] [--only haproxy,sidecar] [--json FILE]
+    bench.py [--quick] [--rounds N] [--rows h1,h2,grpc] [--only haproxy,sidecar] [--json FILE]
 
-The contender has one core to itself; upstream (nginx) and load generator (h2load) share another.
-Wall time on shared machines is noise, so the measure is CPU per request, in interleaved rounds
+The contender has one core to itself; upstream (nginx, for gRPC nghttpd) and load generator (h2load) share
+another. Wall time on shared machines is noise, so the measure is CPU per request, in interleaved rounds
 (A B C D A B C D …), as the median of the ratios to haproxy within the same round.
 """
 
@@ -21,37 +21,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-from contenders import ALL, Certificates, Contender, Running, Setup, nginx_command
-from measure import LoadGenerator, Sample, busy_cores, median, pss_bytes
+import upstreams
+from check import check
+from contenders import ALL, Certificates, Contender, Running, Setup
+from measure import LoadGenerator, busy_cores, pss_bytes
+from report import Results, report
+from scenarios import GROUPS, SCENARIOS, Scenario
 
-CONNECTIONS = 64
-FIXED_RATE = 1000
-IDLE_CONNECTIONS = 1000
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One kind of load."""
-
-    title: str
-    path: str
-    total_rate: float | None = None
-    connections: int = CONNECTIONS
-    streams: int | None = None
-
-
-HTTP1 = [
-    Scenario("64 B, saturation", "/64"),
-    Scenario("64 KiB, saturation", "/65536"),
-    Scenario(f"64 B, {FIXED_RATE}/s", "/64", FIXED_RATE),
-    Scenario(f"64 KiB, {FIXED_RATE}/s", "/65536", FIXED_RATE),
-]
-HTTP2 = [Scenario("HTTP/2 64 B, saturation", "/64", connections=8, streams=16)]
-
-Results = dict[str, dict[str, list[float]]]
+TOOLS = {
+    "h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "nginx": "nginx-light", "curl": "curl",
+    "cc": "gcc libc6-dev libssl-dev libnghttp2-dev", "openssl": "openssl", "taskset": "util-linux",
+}
 
 
 def main() -> int:
@@ -59,9 +42,9 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         return fail("two cores are needed: one for the contender, one for load generator and upstream")
-    for tool in ("h2load", "nginx", "cc", "openssl", "taskset"):
-        if not shutil.which(tool):
-            return fail(f"{tool} is missing (packages: nghttp2-client nginx-light gcc libssl-dev openssl util-linux)")
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        packages = " ".join(TOOLS[tool] for tool in missing)
+        return fail(f"missing: {', '.join(missing)} (packages: {packages})")
     contenders = present(options.only)
     if not contenders:
         return fail("no contender is installed")
@@ -70,31 +53,37 @@ def main() -> int:
     os.sched_setaffinity(0, {cores[1]})
     if (busy := busy_cores()) > 0.1:
         print(f"- warning: other processes use {busy:.1f} cores; take nothing but the ratios, and those with doubt")
-    scenarios = HTTP1 + (HTTP2 if options.h2 else [])
+    scenarios = [scenario for scenario in SCENARIOS if scenario.group in options.rows]
     # Request logs and upstream bodies stay in memory: no disk in the measurement.
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="sidecar-bench-", dir=base) as directory:
         try:
-            results = measure_all(contenders, scenarios, options, Path(directory), cores)
-        except RuntimeError as error:
+            results = Bench(Path(directory), cores, options).run(contenders, scenarios)
+        except (RuntimeError, OSError) as error:
             return fail(str(error))
-    report(contenders, scenarios, results)
+    report([contender.name for contender in contenders], scenarios, results)
     if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=1))
-    return 0
+        Path(options.json).write_text(json.dumps(results.json(), indent=1))
+    return 1 if results.failures else 0
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="under two minutes, for a first look")
+    parser.add_argument("--quick", action="store_true", help="two contenders in two minutes, for a first look")
     parser.add_argument("--rounds", type=int, help="odd is best; default 5, with --quick 3")
-    parser.add_argument("--h2", action="store_true", help="HTTP/2 downstream too")
+    parser.add_argument("--rows", default=",".join(GROUPS), help="comma-separated protocols; default %(default)s")
     parser.add_argument("--only", help="comma-separated contenders")
     parser.add_argument("--json", help="write all single results to this file")
     options = parser.parse_args()
+    options.rows = options.rows.split(",")
+    if unknown := set(options.rows) - set(GROUPS):
+        parser.error(f"--rows: {', '.join(sorted(unknown))} is none of {', '.join(GROUPS)}")
+    options.only = options.only.split(",") if options.only else [contender.name for contender in ALL]
+    if unknown := set(options.only) - {contender.name for contender in ALL}:
+        parser.error(f"--only: {', '.join(sorted(unknown))} is no contender")
     options.rounds = options.rounds or (3 if options.quick else 5)
-    options.warm_up, options.window = (0.5, 0.7) if options.quick else (1.5, 5.0)
-    options.idle = 100 if options.quick else IDLE_CONNECTIONS
+    options.warm_up, options.window = (0.3, 0.6) if options.quick else (0.5, 1.5)
+    options.idle = 100 if options.quick else 300
     return options
 
 
@@ -103,10 +92,10 @@ def fail(sentence: str) -> int:
     return 1
 
 
-def present(only: str | None) -> list[Contender]:
+def present(only: list[str]) -> list[Contender]:
     chosen = []
     for contender in ALL:
-        if only and contender.name not in only.split(","):
+        if contender.name not in only:
             continue
         if contender.binary():
             chosen.append(contender)
@@ -116,75 +105,87 @@ def present(only: str | None) -> list[Contender]:
     return chosen
 
 
-def measure_all(
-    contenders: list[Contender], scenarios: list[Scenario], options: argparse.Namespace, scratch: Path,
-    cores: list[int],
-) -> Results:
-    shim = scratch / "clientcert.so"
-    source = Path(__file__).with_name("clientcert.c")
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", shim, source, "-ldl", "-lssl"], check=True)
-    certificates = Certificates.mint(scratch)
-    client = certificates.client_directory
-    load = LoadGenerator(shim, client / "tls.crt", client / "tls.key", cores[1], scratch)
-    results: Results = {contender.name: {} for contender in contenders}
-    upstream_port = free_port()
-    with Running(upstream(scratch, upstream_port), cores[1], upstream_port, scratch / "upstream.out"):
-        for number in range(options.rounds):
-            for contender in contenders:
-                setup = Setup(certificates, free_port(), upstream_port, scratch)
-                command, environment = contender.command(setup)
-                values = results[contender.name]
-                with Running(command, cores[0], setup.port, scratch / f"{contender.name}.out", environment) as running:
-                    # Idle connections come first: the process is still fresh.
-                    record(values, "idle KB", idle_connection_bytes(running.pid, setup, options.idle) / 1000)
-                with Running(command, cores[0], setup.port, scratch / f"{contender.name}.out", environment) as running:
-                    for scenario in scenarios:
-                        sample = load.run(
-                            running.pid, f"https://127.0.0.1:{setup.port}{scenario.path}",
-                            connections=scenario.connections, warm_up=options.warm_up, window=options.window,
-                            total_rate=scenario.total_rate, streams=scenario.streams)
-                        record_sample(values, scenario, sample)
-                progress(number, options.rounds, contender, values, scenarios)
-    return results
+class Bench:
+    """One run of all rounds: the pieces that every measurement shares."""
+
+    def __init__(self, scratch: Path, cores: list[int], options: argparse.Namespace):
+        self.scratch, self.cores, self.options = scratch, cores, options
+        self.certificates = Certificates.mint(scratch)
+        self.bodies = upstreams.write_bodies(scratch)
+        shim = scratch / "h2load_shim.so"
+        source = Path(__file__).with_name("h2load_shim.c")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", shim, source, "-ldl", "-lssl"], check=True)
+        client = self.certificates.client_directory
+        self.load = LoadGenerator(shim, client / "tls.crt", client / "tls.key", cores[1], scratch)
+        self.http1_port, self.grpc_port = free_port(), free_port()
+        self.results = Results()
+
+    def run(self, contenders: list[Contender], scenarios: list[Scenario]) -> Results:
+        with ExitStack() as stack:
+            for name, command, port in (
+                ("http1", upstreams.http1(self.scratch, self.http1_port, self.bodies), self.http1_port),
+                ("grpc", upstreams.grpc(self.scratch, self.grpc_port), self.grpc_port),
+            ):
+                stack.enter_context(Running(command, self.cores[1], port, self.scratch / f"upstream-{name}.out"))
+            for number in range(self.options.rounds):
+                for contender in contenders:
+                    if "h1" in self.options.rows:
+                        self.measure_idle(contender)
+                    for h2c in (False, True):
+                        self.measure(contender, [scenario for scenario in scenarios if scenario.grpc == h2c], h2c)
+                    print(f"round {number + 1}/{self.options.rounds} {self.progress(contender, scenarios)}", flush=True)
+        return self.results
+
+    def start(self, contender: Contender, h2c: bool) -> tuple[Running, Setup]:
+        upstream_port = self.grpc_port if h2c else self.http1_port
+        setup = Setup(self.certificates, free_port(), upstream_port, h2c, self.scratch)
+        command, environment = contender.command(setup)
+        log = self.scratch / f"{contender.name}.out"
+        return Running(command, self.cores[0], setup.port, log, environment), setup
+
+    def measure(self, contender: Contender, scenarios: list[Scenario], h2c: bool) -> None:
+        """One sample of each scenario from a fresh process; what failed once is not tried again."""
+        scenarios = [scenario for scenario in scenarios if (contender.name, scenario) not in self.results.failures]
+        if not scenarios:
+            return
+        process, setup = self.start(contender, h2c)
+        try:
+            with process as running:
+                for scenario in scenarios:
+                    self.sample(contender, running.pid, setup, scenario)
+        except RuntimeError as error:
+            self.results.failures |= {(contender.name, scenario): str(error) for scenario in scenarios}
+
+    def sample(self, contender: Contender, pid: int, setup: Setup, scenario: Scenario) -> None:
+        key = contender.name, scenario
+        try:
+            check(scenario, setup, self.bodies[scenario.path])
+            sample = self.load.run(
+                pid, setup.port, scenario, warm_up=self.options.warm_up, window=self.options.window)
+        except RuntimeError as error:
+            self.results.failures[key] = str(error)
+        except OSError as error:
+            self.results.failures[key] = f"the process ended: {error}"
+        else:
+            self.results.samples.setdefault(key, []).append(sample)
+
+    def measure_idle(self, contender: Contender) -> None:
+        process, setup = self.start(contender, False)
+        with process as running:
+            grown = idle_connection_bytes(running.pid, setup, self.bodies["/64"], self.options.idle)
+        self.results.idle_bytes.setdefault(contender.name, []).append(grown)
+
+    def progress(self, contender: Contender, scenarios: list[Scenario]) -> str:
+        def last(scenario: Scenario) -> str:
+            key = contender.name, scenario
+            return "FAILED" if key in self.results.failures else f"{self.results.samples[key][-1].cpu_per_request:.1f}"
+
+        return f"{contender.name}, CPU µs per request: " + "; ".join(
+            f"{group} " + ", ".join(last(scenario) for scenario in scenarios if scenario.group == group)
+            for group in self.options.rows)
 
 
-def record(values: dict[str, list[float]], key: str, value: float) -> None:
-    values.setdefault(key, []).append(value)
-
-
-def record_sample(values: dict[str, list[float]], scenario: Scenario, sample: Sample) -> None:
-    record(values, f"{scenario.title} µs", sample.cpu_per_request)
-    record(values, f"{scenario.title} req/s", sample.rate)
-    record(values, f"{scenario.title} core %", sample.cpu_share)
-    record(values, f"{scenario.title} p50", sample.latency(50))
-    record(values, f"{scenario.title} p99", sample.latency(99))
-    record(values, f"{scenario.title} failures", sample.failures)
-    if not scenario.total_rate:
-        record(values, f"{scenario.title} PSS MB", sample.pss / 1e6)
-
-
-def progress(
-    number: int, rounds: int, contender: Contender, values: dict[str, list[float]], scenarios: list[Scenario],
-) -> None:
-    shown = ", ".join(f"{scenario.title}: {values[f'{scenario.title} µs'][-1]:.1f} µs" for scenario in scenarios)
-    print(f"round {number + 1}/{rounds} {contender.name}: {shown}", flush=True)
-
-
-def upstream(scratch: Path, port: int) -> list[str]:
-    """nginx with fixed answers: 64 bytes from the configuration, 64 KiB by sendfile from memory."""
-    (scratch / "65536").write_bytes(os.urandom(65536))
-    return nginx_command(scratch, "upstream", f"""
-    sendfile on;
-    tcp_nopush on;
-    open_file_cache max=10;
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location = /64 {{ return 200 "{"x" * 64}"; }}
-        location = /65536 {{ root {scratch}; }}
-    }}""")
-
-
-def idle_connection_bytes(pid: int, setup: Setup, count: int) -> float:
+def idle_connection_bytes(pid: int, setup: Setup, body: bytes, count: int) -> float:
     """Additional memory of one mTLS connection that made one request and now waits for the next."""
     context = ssl.create_default_context(cafile=setup.certificates.ca)
     pair = setup.certificates.client_directory
@@ -195,7 +196,7 @@ def idle_connection_bytes(pid: int, setup: Setup, count: int) -> float:
         connection = context.wrap_socket(plain, server_hostname="localhost")
         connection.sendall(b"GET /64 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
-        while not received.endswith(b"x" * 64):
+        while not received.endswith(body):
             piece = connection.recv(4096)
             if not piece:
                 raise RuntimeError(f"connection closed after {received!r}")
@@ -218,42 +219,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def report(contenders: list[Contender], scenarios: list[Scenario], results: Results) -> None:
-    reference = "haproxy" if "haproxy" in results else contenders[0].name
-    rows: list[tuple[str, str, str]] = []
-    for scenario in scenarios:
-        rows.append((f"CPU per request, {scenario.title}", f"{scenario.title} µs", "µs"))
-    for scenario in scenarios:
-        rows.append((f"p50, {scenario.title}", f"{scenario.title} p50", "ms"))
-        rows.append((f"p99, {scenario.title}", f"{scenario.title} p99", "ms"))
-    rows.append(("memory (PSS), 64 B, saturation", "64 B, saturation PSS MB", "MB"))
-    rows.append(("memory (PSS), 64 KiB, saturation", "64 KiB, saturation PSS MB", "MB"))
-    rows.append(("memory per idle mTLS connection", "idle KB", "KB"))
-    names = [contender.name for contender in contenders]
-    print(f"\nMedian of the rounds' ratios to {reference} (below 1 is better), absolute median in parentheses.\n")
-    print("| measure | " + " | ".join(names) + " |")
-    print("|---|" + "---:|" * len(names))
-    for title, key, unit in rows:
-        cells = []
-        for name in names:
-            pairs = zip(results[name][key], results[reference][key])
-            ratio = median([own / base for own, base in pairs if base > 0])
-            cells.append(f"{ratio:.2f} ({median(results[name][key]):.3g} {unit})")
-        print(f"| {title} | " + " | ".join(cells) + " |")
-    print("\nThroughput at saturation, where load generator and upstream share a core and may be the limit:\n")
-    print("| measure | " + " | ".join(names) + " |")
-    print("|---|" + "---:|" * len(names))
-    for scenario in scenarios:
-        cells = [
-            f"{median(results[name][f'{scenario.title} req/s']):.0f}/s at "
-            f"{median(results[name][f'{scenario.title} core %']):.1f} %" for name in names]
-        print(f"| {scenario.title}: requests, core used | " + " | ".join(cells) + " |")
-    for name in names:
-        for scenario in scenarios:
-            if failures := sum(results[name][f"{scenario.title} failures"]):
-                print(f"\n**{name}: {failures:.0f} failed requests in “{scenario.title}”**")
 
 
 if __name__ == "__main__":

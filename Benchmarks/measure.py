@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+from check import GRPC_HEADERS
+from scenarios import IN_FLIGHT, STREAMS, Scenario
+from upstreams import GRPC_MESSAGE
 
 
 def process_tree(root: int) -> list[int]:
@@ -70,7 +76,6 @@ class Sample:
     """One measured window of steady load."""
 
     requests: int
-    failures: int
     seconds: float
     cpu: float
     pss: int
@@ -106,33 +111,31 @@ class LoadGenerator:
     core: int
     scratch: Path
 
-    def run(
-        self, root: int, url: str, *, connections: int, warm_up: float, window: float,
-        total_rate: float | None = None, streams: int | None = None,
-    ) -> Sample:
-        """Load `url` and account the process tree `root` for the requests that end inside the window.
+    def run(self, root: int, port: int, scenario: Scenario, *, warm_up: float, window: float) -> Sample:
+        """Load the proxy and account the process tree `root` for the requests that end inside the window.
 
         The handshakes cost more than thousands of requests, so they are kept out: the window opens
-        after the warm-up, and h2load's own log says which answers ended inside it.
+        after the warm-up, and h2load's own log says which answers ended inside it. Raises RuntimeError
+        if any request of the run failed.
         """
         log = self.scratch / "h2load.log"
         log.unlink(missing_ok=True)
-        margin = 0.3
+        margin = 0.2
         command = [
-            "taskset", "-c", str(self.core), "h2load", f"--log-file={log}", "-t", "1", "-c", str(connections),
+            "taskset", "-c", str(self.core), "h2load", f"--log-file={log}", "-t", "1", "-c", str(scenario.connections),
             "-D", f"{(window + 2 * margin) * 1000:.0f}ms", f"--warm-up-time={warm_up * 1000:.0f}ms",
-            "--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519",
+            "--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519", *self.protocol(scenario),
         ]
-        command += ["-m", str(streams)] if streams else ["--h1"]
-        if total_rate:
-            command.append(f"--rps={total_rate / connections}")
+        if scenario.total_rate:
+            command.append(f"--rps={scenario.total_rate / scenario.connections}")
         environment = os.environ | {
             "LD_PRELOAD": str(self.shim),
             "BENCH_CLIENT_CERT": str(self.certificate),
             "BENCH_CLIENT_KEY": str(self.key),
         }
         load = subprocess.Popen(
-            [*command, url], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [*command, f"https://127.0.0.1:{port}{scenario.path}"], env=environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
         try:
             # h2load logs nothing before its warm-up is over, however long the handshakes took.
             deadline = time.monotonic() + warm_up + 30
@@ -147,21 +150,46 @@ class LoadGenerator:
         finally:
             load.kill()
             load.wait()
-        latencies, failures = [], 0
-        if not log.exists():
-            raise RuntimeError(f"h2load failed:\n{output}")
-        with log.open() as rows:
-            for row in rows:
-                fields = row.split()
-                start, status, duration = int(fields[0]) / 1e6, fields[1], int(fields[2]) / 1e6
-                if opened <= start + duration <= closed:
-                    if status == "200":
-                        latencies.append(duration * 1000)
-                    else:
-                        failures += 1
-        if not latencies:
-            raise RuntimeError(f"h2load got no answer from {url}:\n{output}")
-        return Sample(len(latencies), failures, closed - opened, cpu_after - cpu_before, pss, sorted(latencies))
+        latencies = []
+        statuses = Counter()
+        for row in log.open() if log.exists() else ():
+            fields = row.split()
+            start, status, duration = int(fields[0]) / 1e6, fields[1], int(fields[2]) / 1e6
+            statuses[status] += 1
+            if opened <= start + duration <= closed:
+                latencies.append(duration * 1000)
+        # 0 is the status of an answer whose head came before the warm-up's end, and its body after.
+        if not latencies or set(statuses) - {"200", "0"} or failed_requests(output, scenario):
+            raise RuntimeError(f"requests failed under load, h2load says:\n{summary(output)}")
+        return Sample(len(latencies), closed - opened, cpu_after - cpu_before, pss, sorted(latencies))
+
+    def protocol(self, scenario: Scenario) -> list[str]:
+        """h2load's options; without HTTP/2 at the other end it fails, it does not fall back."""
+        if not scenario.http2:
+            return ["--h1"]
+        options = ["--npn-list=h2", "-m", str(STREAMS)]
+        if scenario.grpc:
+            message = self.scratch / "message"
+            message.write_bytes(GRPC_MESSAGE)
+            options += [f"--data={message}", *(f"--header={header}" for header in GRPC_HEADERS)]
+        return options
+
+
+def failed_requests(output: str, scenario: Scenario) -> int:
+    """Requests without an answer, reset streams, 4xx and 5xx by h2load's summary; calls by the shim's count."""
+    requests = re.search(r"^requests: .* (\d+) failed", output, re.MULTILINE)
+    calls = re.search(r"^calls: (\d+) answers, (\d+) ok, (\d+) failed", output, re.MULTILINE)
+    if not requests or not calls:
+        return 1
+    answers, ok, failed = map(int, calls.groups())
+    # h2load leaves at its end without the trailers of the calls in flight.
+    lost = max(0, answers - ok - failed - IN_FLIGHT) if scenario.grpc else 0
+    return int(requests[1]) + failed + lost
+
+
+def summary(output: str) -> str:
+    counts = [line for line in output.splitlines() if line.startswith(("requests:", "status codes:", "calls:"))]
+    return "\n".join(counts) or output.strip()
 
 
 def median(values: list[float]) -> float:

@@ -11,7 +11,7 @@ case $target in
 build) ;;
 test) packages="$packages curl openssl iproute2 nftables python3 python3-venv" ;;
 demo) packages="$packages curl openssl iproute2 python3" ;;
-bench) packages="$packages openssl python3 python3-venv gcc libc6-dev haproxy nginx-light nghttp2-client" ;;
+bench) packages="$packages openssl python3 python3-venv gcc libc6-dev curl haproxy nginx-light nghttp2-client nghttp2-proxy nghttp2-server" ;;
 *)
     echo "install-deps.sh: unknown target $target" >&2
     exit 2
