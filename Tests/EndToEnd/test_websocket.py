@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import queue
 import random
 import socket
@@ -299,6 +300,55 @@ def test_bytes_on_either_side_of_the_switch_are_not_lost(start_proxy, start_upst
     assert received.get(timeout=10) == b"early"
 
 
+@pytest.mark.parametrize("reader", ["client", "server"])
+def test_whoever_stops_reading_makes_the_other_side_wait(start_proxy, start_upstream, reader):
+    size, sent, received = 64 << 20, [], queue.Queue()
+    may_read = threading.Event()
+
+    def write(send) -> None:
+        for piece in pattern.pieces(size):
+            send(piece)
+            sent.append(len(piece))
+
+    def read(receive) -> None:
+        digest, missing = hashlib.sha256(), size
+        while missing and (piece := receive(1 << 20)):
+            digest.update(piece)
+            missing -= len(piece)
+        received.put(digest.hexdigest())
+
+    def serve_connection(stream):
+        RequestReader(stream).next()
+        stream.sendall(AGREE)
+        if reader == "client":
+            write(stream.sendall)
+            stream.recv(1)
+        else:
+            may_read.wait(30)
+            read(stream.recv)
+
+    def is_stalled() -> bool:
+        before = len(sent)
+        time.sleep(0.5)
+        return len(sent) == before > 0
+
+    proxy = start_proxy(upstream_port=start_upstream(serve_connection).port)
+    with proxy.connect(seconds=30) as client:
+        client.send(ASK % b"echo")
+        assert client.response().status == 101
+        before = proxy.process.rss_bytes()
+        if reader == "server":
+            writing = threading.Thread(target=write, args=(client.send,), daemon=True)
+            writing.start()
+        wait_until(is_stalled, "the writer waits")
+        assert sum(sent) < size
+        assert proxy.process.rss_bytes() - before < 12 << 20
+        may_read.set()
+        if reader == "client":
+            read(client.stream.recv)
+        assert received.get(timeout=30) == pattern.checksum(size)
+
+
 def connect_half_closable(proxy) -> Connection:
     context = client_context(proxy.identities.ca_file, proxy.identities.caller_directory)
     return Connection(HalfClosableTLS(socket.create_connection(proxy.address, timeout=10), context))
@@ -376,17 +426,17 @@ def test_a_tunnel_lives_on_while_either_side_speaks(start_proxy, start_upstream,
         while piece := stream.recv(100):
             heard.append(piece)
 
-    proxy = start_proxy(upstream_port=start_upstream(serve_connection).port, IDLE_TIMEOUT_SECS="1")
+    proxy = start_proxy(upstream_port=start_upstream(serve_connection).port, IDLE_TIMEOUT_SECS="2")
     with proxy.connect() as client:
         client.send(ASK % b"echo")
         assert client.response().status == 101
         if speaker == "server":
-            assert client.exactly(15) == b"." * 15
+            assert client.exactly(12) == b"." * 12
         else:
-            for _ in range(15):
+            for _ in range(12):
                 client.send(b".")
                 time.sleep(0.2)
-            wait_until(lambda: b"".join(heard) == b"." * 15, "all of it came")
+            wait_until(lambda: b"".join(heard) == b"." * 12, "all of it came")
 
 
 def test_a_tunnels_place_is_free_when_it_has_ended(start_proxy, app):
