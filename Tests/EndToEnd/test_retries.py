@@ -176,6 +176,30 @@ def test_a_request_that_is_still_being_sent_is_never_whole_twice(mortal):
     assert serve.seen.count(("POST", "/half")) == 1
 
 
+def test_a_request_whose_upstream_dies_in_the_middle_of_it_becomes_whole_once_or_never(start_proxy, start_upstream):
+    """Not sent whole it may be sent again; then all of it, not only what was left."""
+    whole, connections = [], iter(range(10))
+
+    def serve(stream):
+        number, reader = next(connections), RequestReader(stream)
+        while request := reader.head():
+            if number == 0 and request.target == "/cut":
+                return
+            if reader.read_body(request):
+                whole.append((request.target, request.body))
+                answer(stream, request)
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port, WORKER_THREADS="1")
+    with proxy.connect() as client:
+        assert client.request("/first").status == 200
+        client.send(b"POST /cut HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
+        time.sleep(0.1)
+        with contextlib.suppress(ConnectionError):
+            client.send(b"world")
+        status = client.response().status
+    assert (status, whole[1:]) in ((200, [("/cut", b"helloworld")]), (502, []))
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_connection_that_ended_while_idle_is_not_used(start_proxy, start_upstream, method):
     noticed, seen = threading.Event(), Counter()
