@@ -310,12 +310,8 @@ def test_whoever_stops_reading_makes_the_other_side_wait(start_proxy, start_upst
             send(piece)
             sent.append(len(piece))
 
-    def read(receive) -> None:
-        digest, missing = hashlib.sha256(), size
-        while missing and (piece := receive(1 << 20)):
-            digest.update(piece)
-            missing -= len(piece)
-        received.put(digest.hexdigest())
+    def read(exactly) -> None:
+        received.put(hashlib.sha256(exactly(size)).hexdigest())
 
     def serve_connection(stream):
         RequestReader(stream).next()
@@ -325,7 +321,7 @@ def test_whoever_stops_reading_makes_the_other_side_wait(start_proxy, start_upst
             stream.recv(1)
         else:
             may_read.wait(30)
-            read(stream.recv)
+            read(Connection(stream, seconds=30).exactly)
 
     def is_stalled() -> bool:
         before = len(sent)
@@ -345,7 +341,7 @@ def test_whoever_stops_reading_makes_the_other_side_wait(start_proxy, start_upst
         assert proxy.process.rss_bytes() - before < 12 << 20
         may_read.set()
         if reader == "client":
-            read(client.stream.recv)
+            read(client.exactly)
         assert received.get(timeout=30) == pattern.checksum(size)
 
 
