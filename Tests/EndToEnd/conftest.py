@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from kit.process import Process
 from kit.proxy import Identities, Proxy, shared_binary
 from kit.transparent import PodPair
+from kit.upstream import Upstream
 
 KIT = Path(__file__).parent / "kit"
 
@@ -82,6 +84,20 @@ def start_proxy(
     yield start
     for proxy in started:
         proxy.stop()
+
+
+@pytest.fixture
+def start_upstream() -> Iterator[Callable[..., Upstream]]:
+    """Starts servers that run a function for each connection; stops their listening afterwards."""
+    started: list[Upstream] = []
+
+    def start(serve: Callable[[socket.socket], object]) -> Upstream:
+        started.append(Upstream(serve))
+        return started[-1]
+
+    yield start
+    for upstream in started:
+        upstream.close()
 
 
 @pytest.fixture(scope="session")

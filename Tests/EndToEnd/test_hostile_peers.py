@@ -1,34 +1,14 @@
 """Peers that misbehave: what a review of the data plane found once must not come back."""
 
-import contextlib
 import os
-import socket
-import threading
 import time
+
+from kit.upstream import Upstream
 
 
 def cpu_ticks(pid):
     fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
-
-
-class Upstream:
-    """A server that runs `serve(connection)` for each connection."""
-
-    def __init__(self, serve):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.serve = serve
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            connection, _ = self.listener.accept()
-            threading.Thread(target=self.one, args=(connection,), daemon=True).start()
-
-    def one(self, connection):
-        with connection, contextlib.suppress(OSError):
-            self.serve(connection)
 
 
 def head(connection):

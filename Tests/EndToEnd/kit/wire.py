@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class Closed(Exception):
@@ -147,6 +152,47 @@ class Connection:
             return True
         except TimeoutError:
             return False
+
+
+class HalfClosableTLS:
+    """The client side of TLS on a socket; like one it can end its half, which `ssl.SSLSocket` does only with both."""
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, server_name: str = "localhost"):
+        self.plain = plain
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.session = context.wrap_bio(self.incoming, self.outgoing, server_hostname=server_name)
+        self.settimeout, self.close = plain.settimeout, plain.close
+        self.perform(self.session.do_handshake)
+
+    def perform(self, act: Callable[[], Value]) -> Value:
+        """Does `act` with as many bytes from the peer as it takes."""
+        while True:
+            try:
+                return act()
+            except ssl.SSLWantReadError:
+                self.flush()
+                piece = self.plain.recv(65_536)
+                self.incoming.write(piece) if piece else self.incoming.write_eof()
+            finally:
+                self.flush()
+
+    def flush(self) -> None:
+        self.plain.sendall(self.outgoing.read())
+
+    def sendall(self, data: bytes) -> None:
+        self.perform(lambda: self.session.write(data))
+
+    def recv(self, count: int) -> bytes:
+        try:
+            return self.perform(lambda: self.session.read(count))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def shutdown(self, how: int) -> None:
+        assert how == socket.SHUT_WR
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.session.unwrap()  # close_notify goes out; the peer's is not waited for
+        self.flush()
 
 
 def client_context(authority: Path, pair: Path | None, *, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
