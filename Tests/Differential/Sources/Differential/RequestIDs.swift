@@ -1,0 +1,1 @@
+../../../../Sources/Proxy/Worker/RequestIDs.swift
