@@ -13,8 +13,8 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            // The codec is the product's own files, by symbolic link.
-            exclude: ["Codec/HTTP2"],
+            // The codec is the product's own files, by symbolic link; the session is libnghttp2's.
+            exclude: ["Codec/HTTP2/HTTP2Session.swift"],
             swiftSettings: [.swiftLanguageMode(.v6), .enableUpcomingFeature("MemberImportVisibility")])
     ]
 )

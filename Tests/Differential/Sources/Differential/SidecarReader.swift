@@ -62,9 +62,9 @@ struct SidecarReader {
                 minorVersion: Int(head.minorVersion), keepsAlive: head.keepsAlive, fields: fields(head.fields.lines)))
         var rewrite = RequestRewrite()
         rewrite.host = Array("upstream".utf8)
-        var ids = RequestIDs(seed: 7)
         var writer = ByteWriter()
-        _ = rewrite.write(head, from: buffer.span, requestIDs: &ids, into: &writer)
+        let hasID = head.fields.requestID.map { !$0.isEmpty } ?? false
+        rewrite.write(head, from: buffer.span, requestID: hasID ? [] : Array("id".utf8), into: &writer)
         begin(head.framing, after: head.byteCount, writer, inChunks: head.framing == .chunked)
     }
 

@@ -1,1 +1,0 @@
-../../../../Sources/Proxy/Worker/RequestIDs.swift
