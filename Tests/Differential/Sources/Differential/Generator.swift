@@ -9,7 +9,7 @@ struct Generator {
     init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
     mutating func next() -> Case {
-        oddity = random.pick([1_000_000, 60, 25, 10])
+        oddity = random.pick([1_000_000, 40, 15, 8])
         let methods = (0..<3).map { _ in pick(["GET", "POST"], ["HEAD"]) }
         let side = random.oneIn(3) ? Side.responses(methods) : .requests
         var text = ""

@@ -55,7 +55,7 @@ struct LlhttpReader {
                 case .head(let head):
                     // SwiftNIO's name for it lacks the hyphen.
                     let method = head.method == .MSEARCH ? "M-SEARCH" : head.method.rawValue
-                    begin(method, head.uri, head.version, head.isKeepAlive, head.headers)
+                    begin(method, head.uri, head.version.minor, head.isKeepAlive, head.headers)
                 case .body(let bytes): reading.messages[reading.messages.count - 1].body += bytes.readableBytesView
                 case .end(let trailers): end(trailers)
                 }
@@ -64,7 +64,7 @@ struct LlhttpReader {
             while let part = try channel.readInbound(as: HTTPClientResponsePart.self) {
                 switch part {
                 case .head(let head):
-                    begin(String(head.status.code), "", head.version, head.isKeepAlive, head.headers)
+                    begin(String(head.status.code), "", head.version.minor, head.isKeepAlive, head.headers)
                     // The decoder tells no end of these.
                     if (100..<200).contains(head.status.code), head.status.code != 101 { end(nil) }
                 case .body(let bytes): reading.messages[reading.messages.count - 1].body += bytes.readableBytesView
@@ -75,11 +75,11 @@ struct LlhttpReader {
     }
 
     private mutating func begin(
-        _ start: String, _ target: String, _ version: HTTPVersion, _ keepsAlive: Bool, _ headers: HTTPHeaders
+        _ start: String, _ target: String, _ minorVersion: Int, _ keepsAlive: Bool, _ headers: HTTPHeaders
     ) {
         reading.messages.append(
             Message(
-                start: start, target: target, minorVersion: version.minor, keepsAlive: keepsAlive,
+                start: start, target: target, minorVersion: minorVersion, keepsAlive: keepsAlive,
                 fields: headers.map { Field($0.name, $0.value) }))
     }
 
