@@ -40,7 +40,9 @@ package struct ProxyProcess {
         }
         sink.start()
         announce(plan)
-        let setup = WorkerSetup(configuration: configuration, material: material, logger: logger, sink: sink)
+        let names = try system { () throws(SystemError) in try NameService() }
+        let setup = WorkerSetup(
+            configuration: configuration, material: material, logger: logger, sink: sink, names: names)
         try control.run(setup, consume sockets)
         sink.flush()
     }
@@ -51,7 +53,8 @@ package struct ProxyProcess {
             return try CertificateLoader.load(
                 CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
                 needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
-                needsClient: configuration.capture.isTransparent, now: linux_wall_microseconds() / 1_000_000)
+                needsClient: configuration.capture.isTransparent || configuration.outbound.proxyPort != nil,
+                now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences)
         }
