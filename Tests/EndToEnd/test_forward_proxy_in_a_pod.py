@@ -9,8 +9,9 @@ import pytest
 from conftest import needs_root
 from kit.capture import Capture, assert_only_tls
 from kit.names import NameServer
-from kit.pod import APP_UID, KIT, MONITOR_PORT, PROXY_UID, ip
-from kit.transparent import PodPair
+from kit.pod import APP_UID, KIT, MONITOR_PORT, PROXY_UID, ip, url
+from kit.process import wait_until
+from kit.transparent import HTTP, PodPair
 from kit.wire import Connection
 
 PROXY, ECHO = 3128, 7443
@@ -174,6 +175,49 @@ def test_a_tunnel_by_name_carries_bytes(curl, pods):
         assert client.exactly(1) == b"\x00"
 
 
+def test_clients_that_leave_leave_nothing_behind(curl, pods):
+    """In every phase of a tunnel: connecting, looking up, before and after the first bytes."""
+    served(curl("http://web.test/"))
+    before = pods.a.sidecar.open_descriptors()
+    for authority, early in (("nowhere.test:443", b""), ("silent.test:443", b"\x00"), (f"web.test:{ECHO}", b""),
+                             (f"web.test:{ECHO}", b"\x00"), (f"web.test:{ECHO}", b"\x16")):
+        for waits in (0, 0.05, 0.3):
+            with Connection(pods.a.connect("127.0.0.1", PROXY)) as client:
+                client.send(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode() + early)
+                time.sleep(waits)
+    # Pooled connections may have closed meanwhile, so less is right too.
+    wait_until(lambda: pods.a.sidecar.open_descriptors() <= before, "descriptors are closed", 20)
+
+
 def test_the_sidecar_has_no_privilege(curl, pods):
     line = json.loads(pods.a.sidecar.wait_for_line('"started"'))
     assert (line["uid"], line["capabilities"]) == (str(PROXY_UID), "0x0")
+
+
+# Beside capture
+
+
+@pytest.fixture
+def captured(fresh_pods):
+    """Both pods transparent, with forward proxies besides."""
+    for pod in (fresh_pods.a, fresh_pods.b):
+        fresh_pods.start(pod, OUTBOUND_PROXY_PORT=str(PROXY))
+    return fresh_pods
+
+
+def test_it_reaches_captured_ports_of_other_pods(captured):
+    proxy = f"http://127.0.0.1:{PROXY}"
+    with Capture(captured.network.namespace, captured.b.port) as capture:
+        done = captured.a.run(
+            "curl", "-sS", "--max-time", "10", "-x", proxy, f"http://{captured.b.ipv4}:{HTTP}/{MARKER.decode()}",
+            uid=APP_UID)
+    assert json.loads(done.stdout)["target"] == f"/{MARKER.decode()}", done.stderr
+    assert_only_tls(capture, MARKER)
+
+
+def test_peers_do_not_reach_it_through_capture(captured):
+    """The inbound side connects to the application on loopback, where the forward proxy listens too."""
+    for address in captured.b.addresses:
+        done = captured.a.curl(url(address, PROXY, "/"))
+        assert "whole URL" not in done.stdout
+        assert done.stdout in ("", "upstream failed\n"), done.stdout
