@@ -5,6 +5,7 @@ import hashlib
 import json
 import socket
 import ssl
+import subprocess
 import time
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def test_a_url_is_fetched_over_mutual_tls(forward, servers, scheme, host):
 def test_curl_uses_it_as_any_proxy(forward, servers):
     answer = report(forward.curl("-d", "body", f"http://localhost:{servers.http}/echo"))
     assert (answer["method"], answer["body_length"], answer["client"]) == ("POST", 4, "sidecar-client")
+
+
+def test_http2_by_prior_knowledge_is_forwarded_too(forward, servers):
+    authority = f"localhost:{servers.http}"
+    done = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", "--max-time", "10", "--http2-prior-knowledge", "-w", "\n%{http_version}",
+         "--connect-to", f"{authority}:127.0.0.1:{forward.port}", f"http://{authority}/x"],
+        capture_output=True, text=True, timeout=15)
+    body, _, version = done.stdout.rpartition("\n")
+    assert version == "2", done.stderr
+    assert json.loads(body)["client"] == "sidecar-client"
+
+
+def test_a_client_that_begins_late_is_served(forward, servers):
+    with forward.connect() as client:
+        time.sleep(0.5)
+        authority = f"localhost:{servers.http}"
+        assert client.request(f"http://{authority}/", host=authority).status == 200
 
 
 def test_the_servers_of_these_tests_refuse_clients_without_certificate(servers, identities):
@@ -229,6 +248,24 @@ def test_a_client_that_is_slow_with_its_own_tls_still_gets_it(forward, servers, 
         assert client.request("/late").json["client"] == ("caller" if trusted else None)
 
 
+@pytest.mark.parametrize("first, offered", [
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "h2"), (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "http/1.1"), (b"\x00", None),
+])
+def test_the_handshake_offers_what_the_application_speaks(forward, identities, first, offered):
+    """Servers of gRPC hang up on clients that do not offer HTTP/2 (ALPN)."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=identities.ca_file)
+    context.load_cert_chain(identities.server_directory / "tls.crt", identities.server_directory / "tls.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with forward.tunnel(f"localhost:{listener.getsockname()[1]}", early=first):
+            listener.settimeout(10)
+            plain, _ = listener.accept()
+            with Connection(context.wrap_socket(plain, server_side=True)) as server:
+                assert server.stream.selected_alpn_protocol() == offered
+                assert server.exactly(len(first)) == first
+
+
 def test_half_close_is_kept_in_an_untouched_tunnel(forward, app):
     size = 3_000_000
     with forward.tunnel(f"localhost:{app['eof']}", seconds=20) as client:
@@ -330,6 +367,13 @@ def test_400_for_what_names_no_destination(forward, line):
     host = line.split()[1].removeprefix("http://").removesuffix("/") if "://" in line else "localhost"
     host = line.split()[1] if line.startswith("CONNECT l") else host
     assert ask(forward, f"{line}\r\nHost: {host}\r\n\r\n")[0] == 400
+
+
+@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x00\x05hello\r\n\r\n", b"\x00\x01\x02\r\n\r\n"])
+def test_400_for_what_is_not_http(forward, garbage):
+    with forward.connect() as client:
+        client.send(garbage)
+        assert client.response().status == 400
 
 
 def test_400_for_connect_with_a_body(forward, servers):

@@ -86,15 +86,25 @@ final class Tunnel: Intake {
     }
 
     override func serveOpaque(_ bytes: [UInt8], referee: Intake?) {
+        let offer = Tunnel.offer(for: bytes.span)
         guard let server = server.take(), let origination = target.tls else {
-            return relay(bytes, to: target, referee: referee)
+            return relay(bytes, to: target, offering: offer, referee: referee)
         }
         do throws(ChannelError) {
-            try server.startTLS(origination, offering: .nothing, timeout: target.timeouts.handshake)
+            try server.startTLS(origination, offering: offer, timeout: target.timeouts.handshake)
             relay(bytes, over: server, referee: referee)
         } catch {
             server.abort()
             broke(error)
+        }
+    }
+
+    /// Servers of HTTP/2 want to hear of it in the handshake (RFC 9113 section 3.2); gRPC's hang up otherwise.
+    private static func offer(for bytes: Span<UInt8>) -> ProtocolOffer {
+        switch ProtocolSniffer.classify(bytes) {
+        case .http2: .http2
+        case .http1: .http1
+        case .tls, .opaque, .undecided: .nothing
         }
     }
 }

@@ -57,7 +57,10 @@ class Intake: ChannelUser {
             early.append(contentsOf: inbox[0..<count])
             decide()
         case .wouldBlock: break
-        case .end: early.isEmpty ? channel.close() : decide(isEnd: true)
+        case .end:
+            guard early.isEmpty else { return decide(isEnd: true) }
+            reportGuess()
+            channel.close()
         case .failed(let error):
             record.note(error)
             channel.abort()
@@ -82,9 +85,8 @@ class Intake: ChannelUser {
     override func channelDeadline(_ channel: Channel) {
         // Bytes that may be half a request line are never relayed unseen.
         guard early.isEmpty else { return channel.abort() }
-        if let guessFailure {
-            record.note(guessFailure)
-            worker.log(record)
+        guard guessFailure == nil else {
+            reportGuess()
             return channel.abort()
         }
         serveOpaque([], referee: self)
@@ -113,6 +115,12 @@ class Intake: ChannelUser {
         channel.resumeReading()
     }
 
+    private final func reportGuess() {
+        guard let guessFailure else { return }
+        record.note(guessFailure)
+        worker.log(record)
+    }
+
     // MARK: shared by the directions
 
     final func startHTTP2(_ bytes: [UInt8], _ routing: RequestRouting) {
@@ -121,9 +129,12 @@ class Intake: ChannelUser {
     }
 
     /// Relays to a target without looking at the bytes.
-    final func relay(_ bytes: [UInt8], to target: ConnectTarget, referee: Intake?) {
+    final func relay(
+        _ bytes: [UInt8], to target: ConnectTarget, offering offer: ProtocolOffer = .nothing, referee: Intake?
+    ) {
         do throws(ChannelError) {
-            relay(bytes, over: try Channel(connectingTo: target, in: worker.reactor), referee: referee)
+            let server = try Channel(connectingTo: target, offering: offer, in: worker.reactor)
+            relay(bytes, over: server, referee: referee)
         } catch {
             record.note(error)
             worker.log(record)
