@@ -78,6 +78,29 @@ def test_http2_by_prior_knowledge_is_forwarded_too(forward, servers):
     assert json.loads(body)["client"] == "sidecar-client"
 
 
+@pytest.mark.parametrize("url, target", [
+    ("http://{}", "/"), ("http://{}?q", "/?q"), ("http://{}/a?b=c%20d", "/a?b=c%20d"),
+])
+def test_the_server_sees_the_path_of_the_url(forward, servers, url, target):
+    authority = f"localhost:{servers.http}"
+    with forward.connect() as client:
+        assert client.request(url.format(authority), host=authority).json["target"] == target
+
+
+def test_options_of_a_host_without_path_is_about_the_server(forward, servers):
+    """RFC 9112, section 3.2.4."""
+    authority = f"localhost:{servers.http}"
+    with forward.connect() as client:
+        assert client.request(f"http://{authority}", method="OPTIONS", host=authority).json["target"] == "*"
+
+
+def test_the_host_of_a_connect_may_lack_the_port(forward, servers):
+    """As clients in Java send it."""
+    with forward.connect() as client:
+        client.send(f"CONNECT localhost:{servers.echo} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert client.head().status == 200
+
+
 def test_a_client_that_begins_late_is_served(forward, servers):
     with forward.connect() as client:
         time.sleep(0.5)
