@@ -59,6 +59,8 @@ int linux_eventfd(void) { return answer(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 
 int linux_blocking_eventfd(void) { return answer(eventfd(0, EFD_CLOEXEC)); }
 
+int linux_semaphore(void) { return answer(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE)); }
+
 int linux_eventfd_signal(int descriptor) {
     uint64_t one = 1;
     return answer(write(descriptor, &one, sizeof one));

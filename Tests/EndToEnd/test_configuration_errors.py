@@ -34,7 +34,8 @@ def complaint(binary, settings: dict[str, str]) -> str:
     ("OUTBOUND_VERIFY", "san:"), ("CAPTURE_MARK", "0x15c0/0xfff"), ("CAPTURE_TABLE", "254"),
     ("PROXY_UID", "0"), ("LOG_LEVEL", "loud"), ("ACCESS_LOG", "sometimes"), ("WORKER_THREADS", "0"),
     ("MAX_CONNECTIONS", "many"), ("HEADER_TIMEOUT_SECS", "-1"), ("IDLE_TIMEOUT_SECS", "5m"), ("MAX_HEADER_BYTES", ""),
-    ("PRESERVE_HOST", "ja"), ("SHUTDOWN_TIMEOUT_SECS", "99999999999999999999"),
+    ("PRESERVE_HOST", "ja"), ("OUTBOUND_PROXY_PORT", "8080x"), ("OUTBOUND_PROXY_PORT", "0"),
+    ("SHUTDOWN_TIMEOUT_SECS", "99999999999999999999"),
 ])
 def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
     said = complaint(binary, settings | {name: value})
@@ -43,7 +44,7 @@ def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
 
 
 @pytest.mark.parametrize("name, value", [
-    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("OUTBOUND_PROXY_PORT", "8082"),
+    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"),
     ("ENABLE_METRICS", "true"), ("LOG_FORMAT", "text"), ("INBOUND_PLAINTEXT", "probes"),
     ("TLS_CERT_URI", "kbs:///a/b/c"),
     ("UPSTREAM_READINESS_URL", "http://127.0.0.1:9/"),

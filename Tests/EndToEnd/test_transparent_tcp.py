@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from kit import pattern
@@ -82,6 +83,16 @@ def test_the_applications_own_tls_is_relayed_untouched(tls_app, family):
             assert ((("commonName", "own"),),) == leaf["subject"], "the sidecar put itself between"
             assert client.request("/echo/own", host="own").json["target"] == "/echo/own"
     assert capture.client_hellos() == 1
+
+
+def test_an_application_that_is_slow_with_its_own_tls_still_gets_it(tls_app):
+    """By then the sidecar has tried TLS of its own, in case the server speaks first, and was refused."""
+    pods = tls_app
+    context = ssl.create_default_context(cadata=pods.other_authority.pem.decode())
+    plain = pods.a.connect(pods.b.ipv4, TLS)
+    time.sleep(0.7)
+    with Connection(context.wrap_socket(plain, server_hostname=pods.b.ipv4)) as client:
+        assert client.request("/late", host="own").json["target"] == "/late"
 
 
 def test_bytes_both_ways_at_once(pods):

@@ -28,6 +28,7 @@ import Testing
         #expect(configuration.capture.proxyMark == Configuration.Mark(value: 0x5c1, mask: 0xfff))
         #expect(configuration.outbound.mtlsCIDRs.count == 5)
         #expect(configuration.outbound.verify == .full)
+        #expect(configuration.outbound.proxyPort == nil)
         #expect(configuration.monitorPort == 8081)
         #expect(configuration.workerThreads == 2)
         #expect(configuration.timeouts.response == 0)
@@ -38,6 +39,15 @@ import Testing
         let configuration = try parse(["TLS_LISTEN_PORT": "", "MONITOR_PORT": "0", "TRANSPARENT": "true"])
         #expect(configuration.inbound.listenPort == nil)
         #expect(configuration.monitorPort == nil)
+    }
+
+    @Test func theForwardProxyListensOnLoopbackOnly() throws {
+        let configuration = try parse(["TLS_LISTEN_PORT": "", "OUTBOUND_PROXY_PORT": "3128"])
+        #expect(configuration.outbound.proxyPort == 3128)
+        let entries = ListenerPlan(configuration).entries
+        #expect(entries.map(\.endpoint.description) == ["127.0.0.1:3128", "[::1]:3128"])
+        #expect(entries.allSatisfy { $0.role == .forwardProxy && !$0.options.isTransparent })
+        #expect(try parse(["OUTBOUND_PROXY_PORT": ""]).outbound.proxyPort == nil)
     }
 
     @Test func anAliasServesUnlessItContradicts() throws {
@@ -75,6 +85,8 @@ import Testing
     @Test(
         arguments: [
             (["MONITOR_PORT": "8443"], "TLS_LISTEN_PORT and MONITOR_PORT"),
+            (["OUTBOUND_PROXY_PORT": "8443"], "TLS_LISTEN_PORT and OUTBOUND_PROXY_PORT"),
+            (["OUTBOUND_PROXY_PORT": "8081"], "OUTBOUND_PROXY_PORT and MONITOR_PORT"),
             (
                 ["TRANSPARENT": "true", "INBOUND_CAPTURE_PORT": "15001"],
                 "INBOUND_CAPTURE_PORT and OUTBOUND_CAPTURE_PORT"
@@ -90,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "FORWARD_PORT", "POLICY_FILE", "OUTBOUND_PROXY_PORT", "TLS_CERT_URI", "CDH_URL", "UPSTREAM_READINESS_URL",
+        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL", "UPSTREAM_READINESS_URL",
     ])
     func aFeatureThatIsNotThereIsRefusedNotIgnored(_ name: String) {
         #expect(problems([name: "1"]).first?.contains("\(name)=1 is not supported yet") == true)

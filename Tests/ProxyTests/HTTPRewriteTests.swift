@@ -83,6 +83,7 @@ import Testing
             ("GET http://h HTTP/1.1\r\nHost: h\r\n", "GET /base/ HTTP/1.1\r\nhost: up\r\n"),
             ("GET http://h?q HTTP/1.1\r\nHost: h\r\n", "GET /base/?q HTTP/1.1\r\nhost: up\r\n"),
             ("OPTIONS * HTTP/1.1\r\nHost: h\r\n", "OPTIONS * HTTP/1.1\r\nhost: up\r\n"),
+            ("OPTIONS http://h HTTP/1.1\r\nHost: h\r\n", "OPTIONS * HTTP/1.1\r\nhost: up\r\n"),
             ("GET /p HTTP/1.0\r\n", "GET /base/p HTTP/1.1\r\nhost: up\r\n"),
             (
                 "PUT /p HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n",

@@ -53,6 +53,8 @@ int linux_epoll_wait(int epoll, struct linux_event *events, int timeout_millisec
 int linux_eventfd(void);
 /// One that `linux_eventfd_clear` waits on.
 int linux_blocking_eventfd(void);
+/// A blocking one that `linux_eventfd_clear` takes one from at a time.
+int linux_semaphore(void);
 int linux_eventfd_signal(int descriptor);
 int linux_eventfd_clear(int descriptor);
 

@@ -124,7 +124,8 @@ extension Configuration {
                     let names = text.dropFirst(4).split(separator: ",").map { String($0.trimmingSpaces) }
                     return names.isEmpty || names.contains("") ? nil : .sans(names)
                 }
-            })
+            },
+            proxyPort: reader.optionalPort("OUTBOUND_PROXY_PORT", default: nil))
     }
 
     private static func tls(_ reader: inout EnvironmentReader) -> TLS {
@@ -160,7 +161,7 @@ extension Configuration {
         reader.unsupported("ENABLE_METRICS", harmless: ["false"])
         for name in [
             "FORWARD_PORT", "UPSTREAM_READINESS_URL", "READINESS_TIMEOUT_SECS", "TLS_CERT_URI", "TLS_KEY_URI",
-            "CLIENT_CA_URI", "CDH_URL", "OUTBOUND_PROXY_PORT", "POLICY_FILE",
+            "CLIENT_CA_URI", "CDH_URL", "POLICY_FILE",
         ] { reader.unsupported(name) }
     }
 
@@ -169,6 +170,7 @@ extension Configuration {
         let capture = configuration.capture
         var ports: [(String, UInt16)] = []
         if let port = configuration.inbound.listenPort { ports.append(("TLS_LISTEN_PORT", port)) }
+        if let port = configuration.outbound.proxyPort { ports.append(("OUTBOUND_PROXY_PORT", port)) }
         if let port = configuration.monitorPort { ports.append(("MONITOR_PORT", port)) }
         if capture.isTransparent {
             ports.append(("INBOUND_CAPTURE_PORT", capture.inboundPort))
@@ -189,8 +191,8 @@ extension Configuration {
         if (253...255).contains(capture.routingTable) {
             reader.complain("CAPTURE_TABLE=\(capture.routingTable) is a table of the system: use another number")
         }
-        if !capture.isTransparent, configuration.inbound.listenPort == nil {
-            reader.complain("nothing to do: set TLS_LISTEN_PORT, or TRANSPARENT=true")
+        if !capture.isTransparent, configuration.inbound.listenPort == nil, configuration.outbound.proxyPort == nil {
+            reader.complain("nothing to do: set TLS_LISTEN_PORT or OUTBOUND_PROXY_PORT, or TRANSPARENT=true")
         }
         if capture.isTransparent, capture.excludeOutboundUIDs.contains(capture.proxyUID) {
             reader.complain(

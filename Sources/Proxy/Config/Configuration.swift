@@ -50,6 +50,8 @@ package struct Configuration: Sendable, Equatable {
         package var unmatched: OutboundDefault
         package var mtlsCIDRs: [CIDR]
         package var verify: VerifyMode
+        /// The forward proxy's port on loopback; nil when it is disabled.
+        package var proxyPort: UInt16?
     }
 
     /// What happens to captured outbound connections.

@@ -18,6 +18,7 @@ class Exchange: ChannelUser {
     private(set) final var mayUpgrade = false
 
     private final var upstream: UpstreamLink?
+    private final var tunnel: Tunnel?
     private final var route: UpstreamRoute?
     /// Nothing has been sent yet: the upstream's protocol is not known before its handshake.
     private final var isWaiting = false
@@ -55,6 +56,8 @@ class Exchange: ChannelUser {
     func switchProtocol(
         _ head: borrowing ResponseHead, from bytes: Span<UInt8>, to server: Channel, early rest: Span<UInt8>
     ) { preconditionFailure("abstract") }
+    /// The connection that CONNECT asked for stands; `begin` hands the client's connection to the tunnel.
+    func tunnelStands(_ tunnel: Tunnel) { preconditionFailure("abstract") }
     /// The connection to the client is gone or of no more use.
     func downstreamFailed() { preconditionFailure("abstract") }
 
@@ -80,10 +83,14 @@ class Exchange: ChannelUser {
         record.begin(at: worker.now)
         if worker.logsAccess { record.describe(head, bytes, madeID: requestID.span) }
 
-        switch routing.route(head, in: bytes) {
+        switch method == .connect ? routing.connect(head, in: bytes) : routing.route(head, in: bytes) {
         case .refuse(let status, let reason):
             refuse(status, reason, flag: "NR")
             return false
+        case .tunnel(let tunnel):
+            self.tunnel = tunnel
+            tunnel.open(for: self)
+            return self.tunnel != nil
         case .upstream(let route):
             self.route = route
             return connect(route, head, bytes, fresh: false)
@@ -208,6 +215,7 @@ class Exchange: ChannelUser {
     /// A tunnel has begun; its bytes are bodies.
     final func tunnelBegins() {
         upstream = nil
+        tunnel = nil
         answerHasBegun = true
         replay.drop()
     }
@@ -224,6 +232,7 @@ class Exchange: ChannelUser {
     /// The upstream gave no answer, or not all of it, and is no longer part of this.
     final func upstreamFailed(_ failure: UpstreamFailure, repeat repetition: Repetition) {
         upstream = nil
+        tunnel = nil
         worker.counters.upstreamFailures += 1
         if !answerHasBegun, !hasRepeated, replay.isComplete {
             switch repetition {
@@ -239,8 +248,7 @@ class Exchange: ChannelUser {
             finishRecord()
             return cutAnswer(failure)
         }
-        let status = failure.status
-        refuse(status, status == 504 ? "upstream timed out" : "upstream failed", flag: failure.flag)
+        refuse(failure.status, failure.answer, flag: failure.flag)
     }
 
     final func resumeAnswer() { upstream?.resumeAnswer() }
@@ -277,13 +285,15 @@ class Exchange: ChannelUser {
         isWaiting = false
         upstream?.abandon()
         upstream = nil
+        tunnel?.abandon()
+        tunnel = nil
     }
 
     final var hasUpstream: Bool { upstream != nil || isWaiting }
 
     final func finishRecord() {
         record.bytesSent = answerBytes
-        if let remote = upstream?.remote { record.upstream = remote }
+        if let remote = upstream?.remote ?? tunnel?.remote { record.upstream = remote }
         worker.log(record)
         record.reset()
     }

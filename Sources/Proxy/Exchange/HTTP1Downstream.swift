@@ -125,7 +125,8 @@ final class HTTP1Downstream: Exchange {
         phase = .exchanging
         channel.clearDeadline()
         minorVersion = head.minorVersion
-        keepsAlive = head.keepsAlive && !worker.isDraining
+        // What a client sends behind a CONNECT that fails is no request.
+        keepsAlive = head.keepsAlive && !worker.isDraining && head.method != .connect
         body = BodyDecoder(head.framing)
         guard beginRequest(head, in: rest, isWhole: body.isFinished) else {
             // Answered already, with an error; the head is consumed all the same.
@@ -278,23 +279,35 @@ final class HTTP1Downstream: Exchange {
     override func switchProtocol(
         _ head: borrowing ResponseHead, from bytes: Span<UInt8>, to server: Channel, early rest: Span<UInt8>
     ) {
-        record.status = 101
-        finishRecord()
-        tunnelBegins()
-        phase = .closing
         openOutbox()
         ResponseRewrite.switching.write(head, from: bytes, into: &outbox)
         outbox.append(rest)
-        guard flushAnswer() else {
-            server.abort()
-            return channel.abort()
-        }
+        guard let early = leave(101) else { return server.abort() }
         var tunnel = record.connection
         tunnel.startedAt = worker.now
         tunnel.upstream = server.remote
-        var early: [UInt8] = []
-        swap(&early, &carry)
         Relay(worker, client: channel, server: server, record: tunnel).start(early: early)
+    }
+
+    override func tunnelStands(_ tunnel: Tunnel) {
+        openOutbox()
+        outbox.append("HTTP/1.1 200 Connection established\r\n\r\n")
+        guard let early = leave(200) else { return tunnel.abandon() }
+        tunnel.begin(early: early)
+    }
+
+    /// Sends the last answer and gives up the connection; returns what the client has sent beyond its request.
+    private func leave(_ status: UInt16) -> [UInt8]? {
+        record.status = status
+        finishRecord()
+        tunnelBegins()
+        phase = .closing
+        guard flushAnswer() else {
+            channel.abort()
+            return nil
+        }
+        defer { carry = [] }
+        return carry
     }
 
     // MARK: between requests

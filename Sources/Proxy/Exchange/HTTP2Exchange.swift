@@ -9,12 +9,6 @@ final class HTTP2Exchange: Exchange {
     private var mustWait = false
     private var isAnswered = false
     private var isAnswerPaused = false
-    /// What the client announced and has not sent yet; nil when it did not say.
-    private var announcedRest: UInt64?
-    /// The end of an answer that came before the end of its request.
-    private var heldEnd: HeldEnd?
-
-    private struct HeldEnd { let trailers: HeaderBlock? }
     private var lastProgress: Int64 = 0
     private var tunnel: HTTP2Tunnel?
     /// Bytes of a tunnel that does not stand yet. The stream's window bounds them.
@@ -34,8 +28,6 @@ final class HTTP2Exchange: Exchange {
         mustWait = false
         isAnswered = false
         isAnswerPaused = false
-        announcedRest = nil
-        heldEnd = nil
         tunnel = nil
         clientHasEnded = false
         lastProgress = worker.now
@@ -52,7 +44,6 @@ final class HTTP2Exchange: Exchange {
         }
         worker.requestParser.reframe(endsWithHead: endsStream)
         let request = worker.requestParser.head
-        if case .length(let length) = request.framing, !request.fields.expectsContinue { announcedRest = length }
         // A tunnel's bytes are no body: they wait until it stands.
         if request.hasUpgrade { mustWait = true }
         guard beginRequest(request, in: head, isWhole: endsStream || request.hasUpgrade) else { return }
@@ -65,7 +56,6 @@ final class HTTP2Exchange: Exchange {
 
     func bodyCame(_ payload: Span<UInt8>) {
         lastProgress = worker.now
-        if let rest = announcedRest { announcedRest = rest - min(rest, UInt64(payload.count)) }
         if let tunnel { return tunnel.send(payload) }
         guard isOpen, !isAnswered else {
             session.consumeAll(slot)
@@ -79,8 +69,6 @@ final class HTTP2Exchange: Exchange {
 
     func bodyEnded() {
         clientHasEnded = true
-        announcedRest = nil
-        if let heldEnd { release(heldEnd) }
         if let tunnel { return tunnel.streamEnded() }
         guard isOpen, !isAnswered, !requestIsWhole else { return }
         let none: [UInt8] = []
@@ -90,7 +78,6 @@ final class HTTP2Exchange: Exchange {
 
     func trailersCame(_ text: Span<UInt8>) {
         clientHasEnded = true
-        if let heldEnd { release(heldEnd) }
         guard isOpen, !isAnswered, !requestIsWhole else { return }
         endRequest(Trailers.read(text), from: text)
         flushRequest()
@@ -132,25 +119,7 @@ final class HTTP2Exchange: Exchange {
 
     override func writeEnd(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
         guard isOpen else { return }
-        end(HeldEnd(trailers: trailers.isEmpty ? nil : Trailers.block(trailers, from: bytes)))
-    }
-
-    /// An answer may be complete before its request. The client is then told to stop (RFC 9113 section 8.1), but many take
-    /// that for a failure: where it has announced that little is left, the answer's end waits for that.
-    private func end(_ end: HeldEnd) {
-        if !requestIsWhole, !clientHasEnded, let announcedRest, announcedRest <= LingeringClose.maximumBytes {
-            heldEnd = end
-        } else {
-            release(end)
-        }
-    }
-
-    private func release(_ end: HeldEnd) {
-        heldEnd = nil
-        guard isOpen else { return }
-        if !clientHasEnded, !requestIsWhole { session.stopPeerAfterEnd(slot) }
-        session.end(slot, trailers: end.trailers)
-        connection.scheduleFlush()
+        session.end(slot, trailers: trailers.isEmpty ? nil : Trailers.block(trailers, from: bytes))
     }
 
     override func flushAnswer() -> Bool {
@@ -162,6 +131,7 @@ final class HTTP2Exchange: Exchange {
         isAnswered = true
         guard isOpen else { return }
         session.consumeAll(slot)
+        if !requestIsWhole { session.stopPeerAfterEnd(slot) }
     }
 
     override func writeError(_ status: UInt16, _ reason: StaticString) {
@@ -184,7 +154,7 @@ final class HTTP2Exchange: Exchange {
         text.append(reason)
         text.append(0x0a)
         session.send(slot, text.bytes.span)
-        end(HeldEnd(trailers: nil))
+        session.end(slot, trailers: nil)
     }
 
     override func cutAnswer(_ failure: UpstreamFailure) {
@@ -268,8 +238,6 @@ final class HTTP2Exchange: Exchange {
             downstreamFailed()
         } else if !requestIsWhole, !isAnswered {
             refuse(408, "the request's body took too long", flag: "DT")
-        } else if let heldEnd {
-            release(heldEnd)
         }
     }
 

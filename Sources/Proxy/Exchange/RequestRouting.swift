@@ -11,11 +11,17 @@ class RequestRouting {
         preconditionFailure("a routing says where requests go")
     }
 
+    /// What becomes of CONNECT; only a proxy that was asked for by name serves it.
+    func connect(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
+        .refuse(status: 501, "CONNECT is not supported here")
+    }
+
     /// `inbound` or `outbound`, for the log.
     var direction: StaticString { preconditionFailure("a routing has a direction") }
 }
 
 enum Route {
     case upstream(UpstreamRoute)
+    case tunnel(Tunnel)
     case refuse(status: UInt16, StaticString)
 }

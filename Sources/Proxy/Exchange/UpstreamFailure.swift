@@ -20,12 +20,22 @@ enum UpstreamFailure {
         }
     }
 
-    /// The status for the peer: 504 when the upstream was slow, 502 otherwise (RFC 9110 section 15.6).
+    /// The status for the peer: 403 for a loop, 504 when the upstream was slow, 502 otherwise (RFC 9110 section 15.6).
     var status: UInt16 {
         switch self {
+        case .channel(.loop): 403
         case .channel(let error): error.isTimeout ? 504 : 502
         case .closedEarly, .nonsense, .reset: 502
         case .tooSlow: 504
+        }
+    }
+
+    /// The peer's one line: what happened, not where.
+    var answer: StaticString {
+        switch status {
+        case 403: "the request would come back to this proxy"
+        case 504: "upstream timed out"
+        case _: "upstream failed"
         }
     }
 
@@ -34,7 +44,9 @@ enum UpstreamFailure {
         switch self {
         case .channel(let error):
             switch error {
-            case .connect, .connectTimedOut, .noAddress, .handshake, .handshakeTimedOut: "UF"
+            case .connect, .connectTimedOut, .handshake, .handshakeTimedOut: "UF"
+            case .noAddress, .lookUpTimedOut: "DF"
+            case .loop: "NR"
             case .tls, .broken: "UC"
             }
         case .closedEarly: "UC"

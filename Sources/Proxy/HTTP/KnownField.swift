@@ -40,6 +40,7 @@ enum KnownField: UInt8 {
         case 17 where name.equalsIgnoringCase("transfer-encoding"): .transferEncoding
         case 18 where name.equalsIgnoringCase("proxy-authenticate"): .proxyAuthenticate
         case 19 where name.equalsIgnoringCase("proxy-authorization"): .proxyAuthorization
+        case 25 where name.equalsIgnoringCase("proxy-authentication-info"): .proxyAuthenticate
         case _: .other
         }
     }

@@ -80,7 +80,7 @@ struct RequestRewrite {
             block.append(":authority", host.span)
         }
         let path = bytes.extracting(head.pathAndQuery.range)
-        if head.targetForm == .asterisk {
+        if head.isAboutServer {
             block.append(":path", "*")
         } else if path.isEmpty || path[0] != 0x2f {
             block.append(":path", pathPrefix + [0x2f], path)
@@ -114,7 +114,7 @@ struct RequestRewrite {
     }
 
     private func writeTarget(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ writer: inout ByteWriter) {
-        if head.targetForm == .asterisk { return writer.append(0x2a) }
+        if head.isAboutServer { return writer.append(0x2a) }
         writer.append(pathPrefix)
         let path = bytes.extracting(head.pathAndQuery.range)
         // An absolute-form target may have no path: that is the root (RFC 9112 section 3.2.1).

@@ -1,5 +1,13 @@
-/// Comparing bytes with text, without making a string.
+/// Bytes as text: comparing without making a string, and making one.
 extension Span<UInt8> {
+    var text: String { unsafe withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) } }
+
+    func equals(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        for index in 0..<count where self[index] != other[index] { return false }
+        return true
+    }
+
     func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         let expected = unsafe text.utf8Start

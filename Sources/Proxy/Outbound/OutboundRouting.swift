@@ -22,8 +22,10 @@ final class OutboundRouting: RequestRouting {
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         let authority = bytes.extracting(head.authority.range)
         let version: UpstreamVersion = head.isHTTP2 ? .negotiated : .http1
-        if let lastPool, isLast(authority) { return .upstream(UpstreamRoute(pool: lastPool, version: version)) }
-        let text = unsafe authority.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+        if let lastPool, authority.equals(lastAuthority.span) {
+            return .upstream(UpstreamRoute(pool: lastPool, version: version))
+        }
+        let text = authority.text
         guard let pool = worker.upstreams.peer(original, name: OutboundRouting.name(of: text)) else {
             return .refuse(status: 503, "no client certificate is loaded")
         }
@@ -41,11 +43,5 @@ final class OutboundRouting: RequestRouting {
             host = host[..<colon]
         }
         return host.lowercased()
-    }
-
-    private func isLast(_ authority: Span<UInt8>) -> Bool {
-        guard authority.count == lastAuthority.count else { return false }
-        for index in 0..<authority.count where authority[index] != lastAuthority[index] { return false }
-        return true
     }
 }

@@ -12,6 +12,7 @@ final class UpstreamDirectory {
     private var explicitPool: UpstreamPool?
     private var applicationPools: [Endpoint: UpstreamPool] = [:]
     private var peerPools: [Key: UpstreamPool] = [:]
+    private var forwardPools: [ForwardDestination: UpstreamPool] = [:]
 
     init(_ worker: Worker) { self.worker = worker }
 
@@ -74,15 +75,33 @@ final class UpstreamDirectory {
     func peerTarget(_ endpoint: Endpoint, name: String) -> ConnectTarget? {
         guard let context = worker.clientContext else { return nil }
         let server = name.isEmpty ? ServerName.address(endpoint.address) : ServerName(name)
+        return ConnectTarget(
+            endpoints: [endpoint], options: .init(mark: worker.proxyMark), tls: origination(context, to: server),
+            timeouts: worker.timeouts.connecting)
+    }
+
+    /// mTLS to where a request to the forward proxy wants to go; nil without a client context.
+    func forward(_ destination: ForwardDestination) -> UpstreamPool? {
+        if let pool = forwardPools[destination] { return pool }
+        guard let context = worker.clientContext else { return nil }
+        let target = ConnectTarget(
+            destination: .host(destination.host, port: destination.port, worker.names),
+            options: .init(mark: worker.proxyMark), tls: origination(context, to: ServerName(destination.host)),
+            timeouts: worker.timeouts.connecting, isOwnPort: worker.isOwnPort(destination.port))
+        if forwardPools.count >= Limits.pools { forwardPools = forwardPools.filter { !$0.value.isUnused } }
+        let pool = UpstreamPool(target, worker)
+        forwardPools[destination] = pool
+        return pool
+    }
+
+    private func origination(_ context: TLSContext, to server: ServerName) -> TLSOrigination {
         let verification: ServerVerification =
             switch worker.configuration.outbound.verify {
             case .full: .full(server)
             case .sans(let globs): .sans(globs, sni: server.sni)
             case .chainOnly: .chainOnly(sni: server.sni)
             }
-        return ConnectTarget(
-            endpoints: [endpoint], options: .init(mark: worker.proxyMark),
-            tls: TLSOrigination(context: context, verification: verification), timeouts: worker.timeouts.connecting)
+        return TLSOrigination(context: context, verification: verification)
     }
 
     /// A plain connection to a captured destination.
@@ -95,6 +114,7 @@ final class UpstreamDirectory {
         explicitPool?.closeIdle()
         for pool in applicationPools.values { pool.closeIdle() }
         for pool in peerPools.values { pool.closeIdle() }
+        for pool in forwardPools.values { pool.closeIdle() }
     }
 }
 

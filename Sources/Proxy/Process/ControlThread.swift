@@ -84,12 +84,13 @@ final class ControlThread {
         health.needsUpstream = true
         let upstream = configuration.inbound.upstream
         let mailbox = mailbox
-        if let fixed = Resolver.fixed(upstream.host, port: upstream.port) { return mailbox.send(.upstream(fixed)) }
+        let endpoints = { @Sendable (addresses: [IPAddress]) in addresses.map { Endpoint($0, upstream.port) } }
+        if let fixed = Resolver.fixed(upstream.host) { return mailbox.send(.upstream(endpoints(fixed))) }
         _ = try system { () throws(SystemError) in
             try Thread("resolver") {
                 var known: [Endpoint]?
                 while true {
-                    let found = Resolver.resolve(upstream.host, port: upstream.port)
+                    let found = endpoints(Resolver.addresses(of: upstream.host))
                     // An empty answer does not take away addresses that worked.
                     if found != known, !found.isEmpty || known == nil { mailbox.send(.upstream(found)) }
                     if !found.isEmpty { known = found }

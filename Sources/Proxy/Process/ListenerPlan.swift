@@ -21,6 +21,15 @@ struct ListenerPlan: Sendable {
                     endpoint: Endpoint(.anyV6, port), role: .explicitInbound, options: .init(isDualStack: true),
                     variable: "TLS_LISTEN_PORT"))
         }
+        if let port = configuration.outbound.proxyPort {
+            // Whoever reaches it speaks with the pod's certificate: loopback is the pod.
+            for loopback in [IPAddress.loopbackV4, .loopbackV6] {
+                entries.append(
+                    Entry(
+                        endpoint: Endpoint(loopback, port), role: .forwardProxy, options: .init(),
+                        variable: "OUTBOUND_PROXY_PORT"))
+            }
+        }
         let capture = configuration.capture
         if capture.isTransparent {
             // The listeners carry the proxy mark: accepted sockets inherit it, down to their last packet.
@@ -44,6 +53,8 @@ struct ListenerPlan: Sendable {
         do throws(SystemError) {
             return try Socket.listen(on: entry.endpoint, entry.options)
         } catch {
+            // IPv6 that is only switched off has no loopback address.
+            if entry.endpoint.address == .loopbackV6, error.number == EADDRNOTAVAIL { return nil }
             if error.number == EAFNOSUPPORT, entry.endpoint.address.family == .v6 {
                 guard entry.role == .explicitInbound else { return nil }
                 let fallback = Entry(

@@ -21,7 +21,6 @@ package struct ProxyProcess {
     package func run() throws(FatalError) {
         linux_ignore_sigpipe()
         let material = try loadMaterial()
-        let plan = ListenerPlan(configuration)
         let isTransparent = configuration.capture.isTransparent
         try system { () throws(SystemError) in try Privileges.raise() }
         if isTransparent, !Privileges.allowTransparency {
@@ -30,17 +29,21 @@ package struct ProxyProcess {
                 exitCode: .noPermission)
         }
         var sockets: [ListeningSocket] = []
-        for entry in plan.entries {
+        var opened: [ListenerPlan.Entry] = []
+        for entry in ListenerPlan(configuration).entries {
             guard let socket = try ListenerPlan.open(entry) else { continue }
             sockets.append(ListeningSocket(consume socket, entry.role))
+            opened.append(entry)
         }
         let control = try ControlThread(configuration, logger: logger)
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
         sink.start()
-        announce(plan)
-        let setup = WorkerSetup(configuration: configuration, material: material, logger: logger, sink: sink)
+        announce(opened)
+        let names = try system { () throws(SystemError) in try NameService() }
+        let setup = WorkerSetup(
+            configuration: configuration, material: material, logger: logger, sink: sink, names: names)
         try control.run(setup, consume sockets)
         sink.flush()
     }
@@ -51,14 +54,15 @@ package struct ProxyProcess {
             return try CertificateLoader.load(
                 CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
                 needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
-                needsClient: configuration.capture.isTransparent, now: linux_wall_microseconds() / 1_000_000)
+                needsClient: configuration.capture.isTransparent || configuration.outbound.proxyPort != nil,
+                now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences)
         }
     }
 
-    private func announce(_ plan: ListenerPlan) {
-        for entry in plan.entries {
+    private func announce(_ opened: [ListenerPlan.Entry]) {
+        for entry in opened {
             logger.info("listening", metadata: ["address": "\(entry.endpoint)", "role": "\(entry.role)"])
         }
         let effective = String(max(0, linux_permitted_capabilities()), radix: 16)

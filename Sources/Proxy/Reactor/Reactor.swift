@@ -48,7 +48,8 @@ final class Reactor {
 
     // MARK: descriptors
 
-    func register(_ handler: EventHandler, _ descriptor: CInt, _ interest: Readiness) throws(SystemError) {
+    /// Gives a handler a slot, so that it may have a deadline; a descriptor may follow with `unmute`.
+    func register(_ handler: EventHandler) {
         precondition(!handler.isRegistered)
         let slot: Int
         if let free = freeSlots.popLast() {
@@ -57,15 +58,18 @@ final class Reactor {
             slot = seats.count
             seats.append(Seat(handler: nil, generation: 0))
         }
-        let token = UInt64(seats[slot].generation) << 32 | UInt64(slot)
+        seats[slot].handler = handler
+        handler.token = UInt64(seats[slot].generation) << 32 | UInt64(slot)
+    }
+
+    func register(_ handler: EventHandler, _ descriptor: CInt, _ interest: Readiness) throws(SystemError) {
+        register(handler)
         do throws(SystemError) {
-            try poller.add(descriptor, interest, token: token)
+            try poller.add(descriptor, interest, token: handler.token)
         } catch {
-            freeSlots.append(slot)
+            deregister(handler)
             throw error
         }
-        seats[slot].handler = handler
-        handler.token = token
     }
 
     func setInterest(_ handler: EventHandler, _ descriptor: CInt, _ interest: Readiness) {
@@ -75,6 +79,11 @@ final class Reactor {
     /// Takes the handler off its slot; call it before the descriptor is closed.
     func deregister(_ handler: EventHandler, _ descriptor: CInt, isPolled: Bool = true) {
         if isPolled { poller.remove(descriptor) }
+        deregister(handler)
+    }
+
+    /// Takes a handler that has no descriptor off its slot.
+    func deregister(_ handler: EventHandler) {
         let slot = Int(handler.token & 0xffff_ffff)
         seats[slot].handler = nil
         seats[slot].generation &+= 1
@@ -84,10 +93,14 @@ final class Reactor {
         handler.armedTick = .max
     }
 
-    /// Replaces the descriptor of a registered handler (a connect that tries the next address).
-    func rebind(_ handler: EventHandler, from old: CInt, to new: CInt, _ interest: Readiness) throws(SystemError) {
-        poller.remove(old)
-        try poller.add(new, interest, token: handler.token)
+    /// Gives one handler's slot and descriptor to another, which keeps its own deadline.
+    func handOver(_ old: EventHandler, to new: EventHandler) {
+        precondition(old.isRegistered && !new.isRegistered)
+        seats[Int(old.token & 0xffff_ffff)].handler = new
+        swap(&old.token, &new.token)
+        swap(&old.armedTick, &new.armedTick)
+        old.deadline = .max
+        setDeadline(new, at: new.deadline)
     }
 
     /// Stops polling a descriptor; its handler keeps the slot.

@@ -75,6 +75,12 @@ final class Relay: ChannelUser {
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
+        if let referee, channel === server, case .handshake = error {
+            isOver = true
+            self.referee = nil
+            server.abort()
+            return referee.takeBack(client, after: error)
+        }
         finish(error)
     }
 

@@ -38,9 +38,7 @@ final class Channel: EventHandler {
 
     /// The other end: the peer that connected, or the address connected to.
     private(set) var remote: Endpoint
-    private var target: ConnectTarget?
-    private var offer = ProtocolOffer.nothing
-    private var nextEndpoint = 0
+    private var connector: Connector?
 
     // MARK: making one
 
@@ -56,18 +54,18 @@ final class Channel: EventHandler {
         try reactor.register(self, raw, interest)
     }
 
-    /// Starts to connect; `channelOpened` or `channelFailed` follows, never before this returns.
+    /// Starts to resolve and to connect; `channelOpened` or `channelFailed` follows, never before this returns.
     init(
         connectingTo target: ConnectTarget, offering offer: ProtocolOffer = .nothing, in reactor: Reactor
     ) throws(ChannelError) {
         self.reactor = reactor
-        remote = target.endpoints.first ?? Endpoint(.anyV4, 0)
+        remote = Endpoint(.anyV4, 0)
         phase = .connecting
         interest = .writable
         super.init()
-        self.target = target
-        self.offer = offer
-        try dialNext()
+        let connector = Connector(target, offering: offer, for: self, in: reactor)
+        try connector.start()
+        self.connector = connector
     }
 
     // MARK: what the user asks
@@ -116,6 +114,18 @@ final class Channel: EventHandler {
         phase = .handshaking
         reactor.setDeadline(self, after: timeout)
         continueHandshake()
+    }
+
+    /// Makes a plain connection the client side of TLS; `channelOpened` or `channelFailed` follows, never before this
+    /// returns.
+    func startTLS(
+        _ origination: TLSOrigination, offering offer: ProtocolOffer, timeout: Int64
+    ) throws(ChannelError) {
+        guard phase == .open else { return }
+        try beginTLS(origination, offering: offer, timeout: timeout)
+        isReading = true
+        updateInterest()
+        reactor.later(self)
     }
 
     /// Reads once into the start of the buffer.
@@ -232,23 +242,19 @@ final class Channel: EventHandler {
 
     override func ready(_ readiness: Readiness) {
         switch phase {
-        case .connecting:
-            // Not for work that was put off: SO_ERROR says nothing of a connect that is still under way.
-            if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) { finishConnect() }
         case .handshaking: continueHandshake()
         case .open: transfer(readiness)
-        case .closed: break
+        case .connecting, .closed: break
         }
     }
 
     override func deadlineReached() {
         switch phase {
-        case .connecting: connectFailed(.connectTimedOut(remote))
         case .handshaking: fail(.handshakeTimedOut)
         case .open:
             if afterDrain == .close { return abort() }
             user?.channelDeadline(self)
-        case .closed: break
+        case .connecting, .closed: break
         }
     }
 
@@ -289,7 +295,6 @@ final class Channel: EventHandler {
         guard phase != .closed, let raw = socket?.raw else { return }
         var wanted: Readiness = isReading ? .readable : []
         if queuedBytes > 0 || blocksOnWrite { wanted.insert(.writable) }
-        if phase == .connecting { wanted = .writable }
         guard isPolled else {
             guard !wanted.isEmpty else { return }
             do throws(SystemError) {
@@ -306,58 +311,42 @@ final class Channel: EventHandler {
         reactor.setInterest(self, raw, wanted)
     }
 
-    // MARK: connecting
+    // MARK: what the connector tells
 
-    private func dialNext() throws(ChannelError) {
-        guard let target, nextEndpoint < target.endpoints.count else { throw .noAddress("the upstream") }
-        var failure: ChannelError?
-        while nextEndpoint < target.endpoints.count {
-            let endpoint = target.endpoints[nextEndpoint]
-            nextEndpoint += 1
-            remote = endpoint
-            do throws(SystemError) {
-                let fresh = try Socket.connect(to: endpoint, target.options)
-                let raw = fresh.raw
-                if let old = socket?.raw {
-                    try reactor.rebind(self, from: old, to: raw, .writable)
-                } else {
-                    try reactor.register(self, raw, .writable)
-                }
-                socket = consume fresh
-                interest = .writable
-                reactor.setDeadline(self, after: target.timeouts.connect)
-                return
-            } catch {
-                failure = .connect(error, endpoint)
-            }
+    func willDial(_ endpoint: Endpoint) { remote = endpoint }
+
+    func connected(_ fresh: consuming Descriptor, _ target: ConnectTarget, offering offer: ProtocolOffer) {
+        socket = consume fresh
+        connector = nil
+        guard let origination = target.tls else { return opened() }
+        do throws(ChannelError) {
+            try beginTLS(origination, offering: offer, timeout: target.timeouts.handshake)
+        } catch {
+            return fail(error)
         }
-        throw failure ?? .noAddress("the upstream")
+        continueHandshake()
     }
 
-    private func finishConnect() {
-        guard let raw = socket?.raw, let target else { return }
-        let error = linux_socket_error(raw)
-        guard error == 0 else { return connectFailed(.connect(SystemError(call: "connect", number: error), remote)) }
-        guard let origination = target.tls else { return opened() }
+    func connectFailed(_ error: ChannelError) {
+        connector = nil
+        fail(error)
+    }
+
+    // MARK: handshake
+
+    private func beginTLS(
+        _ origination: TLSOrigination, offering offer: ProtocolOffer, timeout: Int64
+    ) throws(ChannelError) {
+        guard let raw = socket?.raw else { return }
         do throws(TLSError) {
             tls = try TLSSession(
                 clientSide: origination.context, descriptor: raw, verify: origination.verification,
                 offering: offer, resuming: origination.resumption)
         } catch {
-            return fail(.handshake(error))
+            throw .handshake(error)
         }
         phase = .handshaking
-        reactor.setDeadline(self, after: target.timeouts.handshake)
-        continueHandshake()
-    }
-
-    private func connectFailed(_ cause: ChannelError) {
-        guard let target, nextEndpoint < target.endpoints.count else { return fail(cause) }
-        do throws(ChannelError) {
-            try dialNext()
-        } catch {
-            fail(error)
-        }
+        reactor.setDeadline(self, after: timeout)
     }
 
     private func continueHandshake() {
@@ -376,7 +365,6 @@ final class Channel: EventHandler {
 
     private func opened() {
         phase = .open
-        target = nil
         blocksOnWrite = false
         clearDeadline()
         if queuedBytes > 0 {
@@ -469,6 +457,8 @@ final class Channel: EventHandler {
 
     private func release() {
         phase = .closed
+        connector?.cancel()
+        connector = nil
         if isRegistered, let raw = socket?.raw { reactor.deregister(self, raw, isPolled: isPolled) }
         tls = nil
         socket = nil

@@ -6,6 +6,9 @@ enum ChannelError: Error {
     case connect(SystemError, Endpoint)
     case connectTimedOut(Endpoint)
     case noAddress(String)
+    case lookUpTimedOut(String)
+    /// The address is this machine's and the port one of this process.
+    case loop(Endpoint)
     case handshake(TLSError)
     case handshakeTimedOut
     case tls(TLSError)
@@ -17,7 +20,9 @@ enum ChannelError: Error {
         switch self {
         case .connect(let error, let endpoint): "connect to \(endpoint) failed: \(SystemError.text(error.number))"
         case .connectTimedOut(let endpoint): "connect to \(endpoint) timed out"
-        case .noAddress(let name): "\(name) has no address yet"
+        case .noAddress(let name): "\(name) has no address"
+        case .lookUpTimedOut(let name): "looking up \(name) took too long"
+        case .loop(let endpoint): "\(endpoint) is this proxy itself"
         case .handshake(let error): "TLS handshake failed: \(error.detail)"
         case .handshakeTimedOut: "TLS handshake timed out"
         case .tls(let error): "TLS failed: \(error.detail)"
@@ -30,16 +35,16 @@ enum ChannelError: Error {
         switch self {
         case .handshake(let error), .tls(let error): error.reason.rawValue
         case .handshakeTimedOut: "timeout"
-        case .connect, .connectTimedOut, .noAddress, .broken: "connection"
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken: "connection"
         }
     }
 
     /// True when the other side was too slow rather than wrong.
     var isTimeout: Bool {
         switch self {
-        case .connectTimedOut, .handshakeTimedOut: true
+        case .connectTimedOut, .lookUpTimedOut, .handshakeTimedOut: true
         case .connect(let error, _): error.number == ETIMEDOUT
-        case .noAddress, .handshake, .tls, .broken: false
+        case .noAddress, .loop, .handshake, .tls, .broken: false
         }
     }
 }

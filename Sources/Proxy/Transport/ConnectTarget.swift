@@ -2,15 +2,47 @@ import Addressing
 
 /// Where an upstream connection goes and how.
 struct ConnectTarget {
-    /// Tried in order until one answers.
-    var endpoints: [Endpoint]
+    enum Destination {
+        /// Tried in order until one answers.
+        case endpoints([Endpoint])
+        /// A name or an address, looked up for each connection.
+        case host(String, port: UInt16, NameClient)
+
+        /// For a message.
+        var name: String {
+            switch self {
+            case .endpoints: "the upstream"
+            case .host(let host, _, _): HostName.printable(host)
+            }
+        }
+    }
+
+    var destination: Destination
     var options = Socket.ConnectOptions()
     /// nil for a plain connection.
     var tls: TLSOrigination?
     var timeouts: ConnectTimeouts
+    /// The port is one that this process listens on: dialled at an address of this machine, it would call itself.
+    var isOwnPort = false
+
+    /// The same place, without TLS.
+    var plain: ConnectTarget {
+        var target = self
+        target.tls = nil
+        return target
+    }
 }
 
-/// Microseconds a connect and a handshake may take.
+extension ConnectTarget {
+    init(
+        endpoints: [Endpoint], options: Socket.ConnectOptions = .init(), tls: TLSOrigination? = nil,
+        timeouts: ConnectTimeouts
+    ) {
+        self.init(destination: .endpoints(endpoints), options: options, tls: tls, timeouts: timeouts)
+    }
+}
+
+/// Microseconds a look-up, a connect and a handshake may take.
 struct ConnectTimeouts: Sendable {
     let connect: Int64
     let handshake: Int64

@@ -10,6 +10,8 @@ class Intake: ChannelUser {
     final let channel: Channel
     final var record: ConnectionRecord
     private var early: [UInt8] = []
+    /// Why the relay that a silent client was given has failed.
+    private var guessFailure: ChannelError?
 
     init(_ worker: Worker, _ channel: Channel, _ direction: StaticString) {
         self.worker = worker
@@ -26,6 +28,7 @@ class Intake: ChannelUser {
         case .capturedOutbound:
             guard let original = channel.originalDestination else { return channel.abort() }
             OutboundIntake(worker, channel, original: original).begin()
+        case .forwardProxy: ForwardIntake(worker, channel).begin()
         }
     }
 
@@ -36,6 +39,8 @@ class Intake: ChannelUser {
     func serveTLS(_ bytes: [UInt8]) { preconditionFailure("an intake knows its direction") }
     /// - Parameter referee: whom to ask when a silent client speaks before the server.
     func serveOpaque(_ bytes: [UInt8], referee: Intake?) { preconditionFailure("an intake knows its direction") }
+
+    func classify(_ bytes: Span<UInt8>) -> ProtocolSniffer.Verdict { ProtocolSniffer.classify(bytes) }
 
     // MARK: first bytes
 
@@ -53,8 +58,9 @@ class Intake: ChannelUser {
             decide()
         case .wouldBlock: break
         case .end:
-            // A client that ends without a byte has nothing to say, but the server may.
-            early.isEmpty ? channel.close() : decide(isEnd: true)
+            guard early.isEmpty else { return decide(isEnd: true) }
+            reportGuess()
+            channel.close()
         case .failed(let error):
             record.note(error)
             channel.abort()
@@ -64,7 +70,7 @@ class Intake: ChannelUser {
     private final func decide(isEnd: Bool = false) {
         var bytes: [UInt8] = []
         swap(&bytes, &early)
-        switch ProtocolSniffer.classify(bytes.span) {
+        switch classify(bytes.span) {
         case .tls: serveTLS(bytes)
         case .http1: serveHTTP(bytes)
         case .http2: serveHTTP2(bytes)
@@ -79,6 +85,10 @@ class Intake: ChannelUser {
     override func channelDeadline(_ channel: Channel) {
         // Bytes that may be half a request line are never relayed unseen.
         guard early.isEmpty else { return channel.abort() }
+        guard guessFailure == nil else {
+            reportGuess()
+            return channel.abort()
+        }
         serveOpaque([], referee: self)
     }
 
@@ -87,13 +97,28 @@ class Intake: ChannelUser {
     // MARK: as referee of a relay
 
     /// Whether a client's first bytes are anything but opaque.
-    final func reconsiders(_ bytes: Span<UInt8>) -> Bool { ProtocolSniffer.classify(bytes) != .opaque }
+    final func reconsiders(_ bytes: Span<UInt8>) -> Bool { classify(bytes) != .opaque }
 
     /// Takes the client back from a relay whose server has not spoken.
     final func takeBack(_ channel: Channel, _ bytes: Span<UInt8>) {
         channel.user = self
         unsafe bytes.withUnsafeBufferPointer { unsafe early.append(contentsOf: $0) }
         decide()
+    }
+
+    /// Takes a silent client back from a relay whose server would not have the TLS made for it. The client may be
+    /// about to speak TLS itself, only late; it is waited for once more.
+    final func takeBack(_ channel: Channel, after failure: ChannelError) {
+        guessFailure = failure
+        awaitFirstBytes()
+        channel.setDeadline(after: Limits.secondSilenceMicroseconds)
+        channel.resumeReading()
+    }
+
+    private final func reportGuess() {
+        guard let guessFailure else { return }
+        record.note(guessFailure)
+        worker.log(record)
     }
 
     // MARK: shared by the directions
@@ -104,14 +129,20 @@ class Intake: ChannelUser {
     }
 
     /// Relays to a target without looking at the bytes.
-    final func relay(_ bytes: [UInt8], to target: ConnectTarget, referee: Intake?) {
+    final func relay(
+        _ bytes: [UInt8], to target: ConnectTarget, offering offer: ProtocolOffer = .nothing, referee: Intake?
+    ) {
         do throws(ChannelError) {
-            let server = try Channel(connectingTo: target, in: worker.reactor)
-            Relay(worker, client: channel, server: server, referee: referee, record: record).start(early: bytes)
+            let server = try Channel(connectingTo: target, offering: offer, in: worker.reactor)
+            relay(bytes, over: server, referee: referee)
         } catch {
             record.note(error)
             worker.log(record)
             channel.abort()
         }
+    }
+
+    final func relay(_ bytes: [UInt8], over server: Channel, referee: Intake?) {
+        Relay(worker, client: channel, server: server, referee: referee, record: record).start(early: bytes)
     }
 }

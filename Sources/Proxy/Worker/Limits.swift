@@ -26,6 +26,8 @@ enum Limits {
     static let pools = 4_096
     /// How long a silent client is waited for before the server is given the chance to speak first.
     static let silenceMicroseconds: Int64 = 200_000
+    /// How long it is waited for again when that server wants no TLS of ours: a client may be slow with its own.
+    static let secondSilenceMicroseconds: Int64 = 2_000_000
     /// A burst of handshakes this large has its memory given back, when none has come for a second.
     static let handshakesPerTrim = 32
     static let trimMicroseconds: Int64 = 1_000_000

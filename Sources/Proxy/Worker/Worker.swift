@@ -11,6 +11,8 @@ final class Worker {
         /// Accept from this socket. It comes as a message so that the listener is the only one to hold on to it.
         case listen(ListeningSocket)
         case upstream([Endpoint])
+        /// The addresses of a name that this worker has asked for; empty for none.
+        case addresses(of: String, [IPAddress])
         /// Stop listening, finish what runs, then end.
         case drain
         /// End now.
@@ -40,6 +42,7 @@ final class Worker {
     private var flushes: [HTTP2Connection] = []
     var counters = Counters()
     private(set) var isDraining = false
+    let names: NameClient
     private(set) lazy var upstreams = UpstreamDirectory(self)
 
     private var inbox = [UInt8](repeating: 0, count: Limits.inboxBytes)
@@ -55,9 +58,12 @@ final class Worker {
     private var wallOffset: Int64 = 0
     private var wallOffsetSince = Int64.min
 
-    init(_ setup: WorkerSetup) throws {
+    init(_ setup: WorkerSetup, _ messages: Mailbox<Message>) throws {
         configuration = setup.configuration
         reactor = try Reactor()
+        names = NameClient(in: reactor) { [service = setup.names] name in
+            service.ask(name) { messages.send(.addresses(of: name, $0)) }
+        }
         timeouts = Timeouts(setup.configuration.timeouts)
         logger = setup.logger
         sink = setup.sink
@@ -78,7 +84,7 @@ final class Worker {
 
     /// The life of a worker's thread; answers what it has counted.
     static func run(_ setup: WorkerSetup, _ messages: Mailbox<Message>) throws -> Counters {
-        let worker = try Worker(setup)
+        let worker = try Worker(setup, messages)
         let reader = try MailboxReader(messages, in: worker.reactor) { [unowned worker] in worker.receive($0) }
         worker.reactor.run()
         worker.turnEnded()
@@ -142,6 +148,7 @@ final class Worker {
         switch message {
         case .listen(let socket): listen(on: socket)
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
+        case .addresses(let name, let addresses): names.answered(name, addresses)
         case .drain: drain()
         case .abort: reactor.stop()
         }
@@ -236,6 +243,7 @@ final class Worker {
     func isOwnPort(_ port: UInt16) -> Bool {
         port == configuration.capture.inboundPort || port == configuration.capture.outboundPort
             || port == configuration.inbound.listenPort || port == configuration.monitorPort
+            || port == configuration.outbound.proxyPort
     }
 
     func explainHandshake(_ error: ChannelError, _ peer: Endpoint) {
@@ -262,7 +270,7 @@ final class Worker {
 }
 
 /// What a listener's connections are.
-enum ListenerRole: Sendable { case explicitInbound, capturedInbound, capturedOutbound }
+enum ListenerRole: Sendable { case explicitInbound, capturedInbound, capturedOutbound, forwardProxy }
 
 /// Everything a worker is made from, as values.
 struct WorkerSetup: Sendable {
@@ -270,6 +278,7 @@ struct WorkerSetup: Sendable {
     let material: TLSMaterial
     let logger: Logger
     let sink: LogSink
+    let names: NameService
 }
 
 /// The configured timeouts in microseconds.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The applications behind the sidecar: an HTTP/1.1 server with every habit, and three raw TCP servers.
 
-    app.py --http PORT --echo PORT --banner PORT --eof PORT [--tls PORT --certificate FILE --key FILE] [--uid N]
+    app.py --http PORT --echo PORT --banner PORT --eof PORT [--uid N]
+    app.py --tls PORT --tls-echo PORT --tls-banner PORT --certificate FILE --key FILE [--client-ca FILE]
 
 Port 0 takes a free one. Prints one JSON line with the ports when all of them listen. Needs only the
 standard library and this directory, so it runs in any namespace as any user.
@@ -172,8 +173,13 @@ class HTTPConnection:
         self.send_json({
             "method": self.method, "target": self.target, "version": self.version, "headers": self.headers,
             "body_sha256": digest, "body_length": length, "trailers": self.trailers,
-            "connection": self.number, "peer": self.peer[0], "peer_port": self.peer[1],
+            "connection": self.number, "peer": self.peer[0], "peer_port": self.peer[1], "client": self.client(),
         })
+
+    def client(self) -> str | None:
+        """The common name in the client's certificate."""
+        certificate = self.stream.getpeercert() if isinstance(self.stream, ssl.SSLSocket) else None
+        return next((value for ((name, value),) in (certificate or {}).get("subject", ()) if name == "commonName"), None)
 
     def bytes(self, length: str) -> None:
         """A body of known length and checksum."""
@@ -288,7 +294,7 @@ def serve_echo(stream: socket.socket) -> None:
     """Echoes until the other side is done, then is done too."""
     while piece := stream.recv(PIECE):
         stream.sendall(piece)
-    stream.shutdown(socket.SHUT_WR)
+    stream.unwrap() if isinstance(stream, ssl.SSLSocket) else stream.shutdown(socket.SHUT_WR)
 
 
 def serve_banner(stream: socket.socket) -> None:
@@ -333,10 +339,11 @@ def accept_forever(listener: socket.socket, serve: Callable[[socket.socket, tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("http", "echo", "banner", "eof", "tls"):
-        parser.add_argument(f"--{name}", type=int)
+    for name in ("http", "echo", "banner", "eof", "tls", "tls-echo", "tls-banner"):
+        parser.add_argument(f"--{name}", type=int, dest=name)
     parser.add_argument("--certificate")
     parser.add_argument("--key")
+    parser.add_argument("--client-ca", help="insist on a client certificate of this authority")
     parser.add_argument("--uid", type=int)
     options = parser.parse_args()
     if options.uid is not None:
@@ -354,10 +361,20 @@ def main() -> None:
         "banner": lambda stream, peer: serve_banner(stream),
         "eof": lambda stream, peer: serve_eof(stream),
     }
-    if options.tls is not None:
+    if options.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate, options.key)
-        services["tls"] = lambda stream, peer: serve_http(context.wrap_socket(stream, server_side=True), peer)
+        if options.client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(options.client_ca)
+
+        def inside_tls(serve: Callable[[socket.socket, tuple], None]) -> Callable[[socket.socket, tuple], None]:
+            return lambda stream, peer: serve(context.wrap_socket(stream, server_side=True), peer)
+
+        services |= {
+            "tls": inside_tls(serve_http), "tls-echo": inside_tls(services["echo"]),
+            "tls-banner": inside_tls(services["banner"]),
+        }
     ports = {}
     for name, serve in services.items():
         if (port := getattr(options, name)) is not None:

@@ -65,6 +65,8 @@ class Pod:
         self.port = f"port-{name}"
         self.processes: list[Process] = []
         self.sidecar: Process | None = None
+        #: What the pod's processes see in place of the machine's /etc/resolv.conf.
+        self.resolv_conf: Path | None = None
         ip("netns", "add", self.namespace)
         ip("link", "add", "eth0", "netns", self.namespace, "type", "veth",
            "peer", "name", self.port, "netns", network.namespace)
@@ -86,6 +88,8 @@ class Pod:
     def command(self, *arguments: str, uid: int | None = None, capabilities: str = "") -> list[str]:
         """As root with everything, or as `uid` with nothing but the named capabilities, as a container would be."""
         command = ["ip", "netns", "exec", self.namespace]
+        if self.resolv_conf:  # `ip netns exec` has made a mount namespace of the command's own
+            command += ["sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(self.resolv_conf)]
         if uid is not None:
             kept = f"-all,+{capabilities}" if capabilities else "-all"
             command += ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--inh-caps", kept,

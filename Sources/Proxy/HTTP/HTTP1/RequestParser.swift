@@ -22,6 +22,9 @@ struct RequestHead {
     /// The client brought no `X-Request-Id` worth keeping.
     var needsRequestID: Bool { fields.requestID?.isEmpty ?? true }
 
+    /// OPTIONS about the server itself (RFC 9112 section 3.2.4).
+    var isAboutServer: Bool { targetForm == .asterisk || method == .options && pathAndQuery.isEmpty }
+
     /// The client asks for another protocol (RFC 9110 section 7.8). A request with a body does not: where the body
     /// ends and the other protocol begins is too easily misread.
     var hasUpgrade: Bool { fields.hasUpgrade && minorVersion == 1 && (framing == .none || framing == .length(0)) }
@@ -135,7 +138,7 @@ struct RequestParser {
             case .origin, .asterisk: head.authority = host
             case .absolute, .authority:
                 // A request that names two hosts is read differently by different servers.
-                guard bytes.extracting(host.range).equalsIgnoringCase(bytes.extracting(head.authority.range))
+                guard namesTarget(bytes.extracting(host.range), bytes.extracting(head.authority.range))
                 else { return .badHost }
             }
         } else if head.targetForm == .origin || head.targetForm == .asterisk {
@@ -152,6 +155,15 @@ struct RequestParser {
         }
         head.keepsAlive = !fields.closes && (head.minorVersion == 1 || fields.keepsAlive)
         return nil
+    }
+
+    /// Some clients leave the port out of the Host of a CONNECT, where nobody needs it.
+    private func namesTarget(_ host: Span<UInt8>, _ authority: Span<UInt8>) -> Bool {
+        if host.equalsIgnoringCase(authority) { return true }
+        guard head.targetForm == .authority, host.count < authority.count, authority[host.count] == 0x3a else {
+            return false
+        }
+        return host.equalsIgnoringCase(authority.extracting(0..<host.count))
     }
 
     private mutating func settleTarget(_ bytes: Span<UInt8>) -> HTTPError.Kind? {
