@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An application that speaks HTTP/2 with prior knowledge, has every habit, and remembers what it saw.
 
-    h2app.py PORT [--uid N]
+    h2app.py PORT [--uid N] [--streams N]
 
 Port 0 takes a free one. Prints one JSON line with the port. Its routes that have the names of app.py's do the same.
 """
@@ -36,7 +36,8 @@ END = None
 class Application:
     """What the server remembers over all connections; `/seen` tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream_limit: int | None):
+        self.stream_limit = stream_limit
         self.connections = 0
         self.targets: list[str] = []
         #: Streams that the client ended, and connections that it said goodbye to: target or connection, and the code.
@@ -274,7 +275,11 @@ class Connection:
 
     async def serve(self) -> None:
         try:
+            if self.application.stream_limit:
+                self.h2.local_settings.max_concurrent_streams = self.application.stream_limit
             self.h2.initiate_connection()
+            # One stream that is not read must not stop the others.
+            self.h2.increment_flow_control_window(16 << 20)
             await self.flush()
             while data := await self.reader.read(262_144):
                 for event in self.h2.receive_data(data):
@@ -362,12 +367,13 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--uid", type=int)
+    parser.add_argument("--streams", type=int, help="the most at a time on one connection")
     options = parser.parse_args()
     if options.uid is not None:
         os.setgroups([])
         os.setgid(options.uid)
         os.setuid(options.uid)
-    application = Application()
+    application = Application(options.streams)
     listener = socket.create_server(("::", options.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
