@@ -80,7 +80,7 @@ def headers(fields: Iterable[tuple], stream: int = 1, end: bool = True) -> bytes
     return frame(Kind.HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, block)
 
 
-@dataclass
+@dataclass(eq=False)
 class Stream:
     """One request as its client sees it: all that came back, and how it ended."""
 
