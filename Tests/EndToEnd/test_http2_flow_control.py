@@ -87,21 +87,19 @@ def test_an_http1_upload_into_an_http2_application_that_does_not_read_stops(fres
 
 
 @pytest.mark.parametrize("upstream", VERSIONS)
-def test_a_client_that_sends_beyond_its_window_is_refused(fresh, start_proxy, deaf, upstream):
+def test_a_client_that_sends_beyond_its_window_is_refused_or_not_read(fresh, start_proxy, deaf, upstream):
     proxy = fresh("h2") if upstream == "h2" else start_proxy(upstream_port=deaf)
     before = proxy.process.rss_bytes()
     with h2wire.connect(proxy) as client:
-        client.wait_settings()
         stream = client.open("/never", "POST", end=False)
         client.stream.settimeout(2)
         try:
             for _ in range(64 * MEGABYTE // 16_384):
                 client.send_data(stream, bytes(16_384))
+            client.settle(0.5)
+            assert stream.reset == ErrorCodes.FLOW_CONTROL_ERROR, "nobody minded 64 MB"
         except OSError:
-            pass
-        client.settle(0.5)
-        assert client.is_over or stream.reset == ErrorCodes.FLOW_CONTROL_ERROR or any(
-            code == ErrorCodes.FLOW_CONTROL_ERROR for _, code in client.goaways), "nobody minded 64 MB"
+            pass  # The connection was ended, or is not read any more.
     assert proxy.process.peak_rss_bytes() - before < 12 * MEGABYTE
 
 

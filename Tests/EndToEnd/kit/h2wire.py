@@ -20,6 +20,7 @@ from .wire import Closed
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DEFAULT_WINDOW = 65_535
+LARGE_WINDOW = 1 << 30
 LARGEST_WINDOW = (1 << 31) - 1
 Fields = Iterable[tuple[str, str]]
 
@@ -124,7 +125,7 @@ class Client:
         self, stream: socket.socket, *, greet: bool = True, window: int = 1 << 20, grants: bool = True,
         seconds: float = 10, values: dict[int, int] | None = None,
     ):
-        """`window` is what the peer may send per stream, and in all 16 times as much. With `grants` both are refilled."""
+        """`window` is what the peer may send per stream, and with `grants` it is refilled; in all it is next to no limit."""
         self.stream, self.seconds, self.window, self.grants = stream, seconds, window, grants
         self.stream.settimeout(seconds)
         self.buffer = bytearray()
@@ -140,9 +141,7 @@ class Client:
         self.is_over = False
         if greet:
             announced = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: window} | (values or {})
-            self.send(PREFACE + settings(announced))
-            if 16 * window > DEFAULT_WINDOW:
-                self.send(window_update(0, 16 * window - DEFAULT_WINDOW))
+            self.send(PREFACE + settings(announced) + window_update(0, LARGE_WINDOW - DEFAULT_WINDOW))
 
     def __enter__(self) -> "Client":
         return self
@@ -220,8 +219,8 @@ class Client:
         self.send(rst_stream(stream.number, code))
 
     def grant(self, stream: Stream, count: int) -> None:
-        """Lets the peer send more on the stream and on the connection."""
-        self.send(window_update(stream.number, count) + window_update(0, count))
+        """Lets the peer send more on the stream."""
+        self.send(window_update(stream.number, count))
 
     # Receiving
 
@@ -342,14 +341,12 @@ class Client:
 
     def refill(self, stream: Stream, count: int) -> None:
         """In halves of the window, as real clients do."""
-        if not self.grants:
-            return
         self.ungranted += count
         stream.ungranted += count
-        if self.ungranted > 8 * self.window:
+        if self.ungranted > LARGE_WINDOW // 2:
             self.reply(window_update(0, self.ungranted))
             self.ungranted = 0
-        if stream.ungranted > self.window // 2 and not stream.ended:
+        if self.grants and stream.ungranted > self.window // 2 and not stream.ended:
             self.reply(window_update(stream.number, stream.ungranted))
             stream.ungranted = 0
 
