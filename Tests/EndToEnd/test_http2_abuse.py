@@ -38,10 +38,10 @@ class Refused:
     def check(self, client: h2wire.Client) -> None:
         stream = client.streams[1]
         client.wait(lambda: stream.is_done or client.goaways or client.is_over, "the request is refused", 5)
-        if stream.reset is not None:
-            assert stream.reset in self.codes, Code(stream.reset).name
-        elif stream.ended:
+        if stream.ended:
             assert stream.status in self.statuses, f"answered {stream.status}"
+        elif stream.reset is not None:
+            assert stream.reset in self.codes, Code(stream.reset).name
         else:
             Ended(self.codes, self.silently).check(client)
 

@@ -111,8 +111,10 @@ def test_a_download_that_the_client_resets_frees_the_connection(proxies):
 def test_a_stream_that_the_application_resets_before_its_answer_is_502(proxies, version, code):
     with pairing.connect(proxies["h2"], version) as caller:
         number = caller.ask("/echo").json["connection"]
-        assert caller.ask(f"/reset/{int(code)}", "POST", body=b"x").status == 502
+        target = f"/reset/{int(code)}?{version}"
+        assert caller.ask(target).status == 502
         assert caller.ask("/echo").json["connection"] == number
+        assert caller.ask("/seen").json["targets"].count(target) == 1, "it may have been processed"
 
 
 def test_a_stream_that_the_application_resets_in_its_answer_is_reset_for_an_http2_client(proxies):

@@ -25,6 +25,7 @@ from h2.events import (
     ConnectionTerminated, DataReceived, RemoteSettingsChanged, RequestReceived, StreamEnded, StreamReset,
     TrailersReceived, WindowUpdated)
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pattern  # noqa: E402
@@ -72,6 +73,15 @@ class Exchange:
         return ", ".join(value for key, value in self.fields if key == name)
 
     # Reading
+
+    def happened(self, event: DataReceived | TrailersReceived | StreamEnded) -> None:
+        match event:
+            case DataReceived():
+                self.body.put_nowait((event.data, event.flow_controlled_length))
+            case TrailersReceived():
+                self.trailers = list(event.headers)
+            case StreamEnded():
+                self.body.put_nowait(END)
 
     async def digest(self) -> tuple[str, int]:
         """Reads the whole body, and only as it is read the client's window opens."""
@@ -213,7 +223,7 @@ class Exchange:
 
     async def goaway(self, kind: str, key: str) -> None:
         """`processed`: the goodbye counts this stream in. `unprocessed`: this one came too late, the first time."""
-        if not self.connection.application.is_first(f"goaway {key}"):
+        if not self.connection.application.is_first(f"goaway {kind} {key}"):
             return await self.report()
         if kind == "unprocessed":
             return await self.connection.say_goodbye(self.number - 2)
@@ -223,11 +233,13 @@ class Exchange:
 
     async def drop(self) -> None:
         """No answer, but a TCP reset."""
+        await self.digest()
         stream = self.connection.writer.get_extra_info("socket")
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.writer.transport.abort()
 
     async def garbage(self) -> None:
+        await self.digest()
         self.connection.writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
         self.connection.writer.close()
 
@@ -275,9 +287,7 @@ class Connection:
 
     async def serve(self) -> None:
         try:
-            if self.application.stream_limit:
-                self.h2.local_settings.max_concurrent_streams = self.application.stream_limit
-            self.h2.initiate_connection()
+            self.announce_limit()
             # One stream that is not read must not stop the others.
             self.h2.increment_flow_control_window(16 << 20)
             await self.flush()
@@ -286,7 +296,7 @@ class Connection:
                     self.happened(event)
                 await self.flush()
         except ProtocolError as error:
-            self.application.violations.append(repr(error))
+            self.application.violations.append(f"connection {self.number}: {error!r}")
             await self.flush()
         except OSError:
             pass
@@ -297,24 +307,36 @@ class Connection:
                     task.cancel()
             self.writer.close()
 
+    def announce_limit(self) -> None:
+        """The client hears of it by SETTINGS; until then it is right to send more, which h2 alone would not forgive."""
+        ordinary = self.h2.local_settings
+        if limit := self.application.stream_limit:
+            self.h2.local_settings = Settings(client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: limit})
+        self.h2.initiate_connection()
+        self.h2.local_settings = ordinary
+
+    @property
+    def is_full(self) -> bool:
+        limit = self.application.stream_limit
+        return limit is not None and sum(not task.done() for task in self.tasks.values()) >= limit
+
     def happened(self, event: object) -> None:
         match event:
+            case RequestReceived() if self.is_full:
+                self.h2.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
             case RequestReceived():
                 exchange = Exchange(self, event.stream_id, list(event.headers))
                 self.exchanges[event.stream_id] = exchange
                 self.application.targets.append(exchange.target)
                 del self.application.targets[:-2000]
                 self.tasks[event.stream_id] = asyncio.create_task(self.run(exchange))
-            case DataReceived():
-                self.exchanges[event.stream_id].body.put_nowait((event.data, event.flow_controlled_length))
-            case TrailersReceived():
-                self.exchanges[event.stream_id].trailers = list(event.headers)
-            case StreamEnded():
-                self.exchanges[event.stream_id].body.put_nowait(END)
             case StreamReset():
                 if exchange := self.exchanges.get(event.stream_id):
                     self.application.resets.append((exchange.target, int(event.error_code)))
                     self.tasks[event.stream_id].cancel()
+            case DataReceived() | TrailersReceived() | StreamEnded():
+                if exchange := self.exchanges.get(event.stream_id):
+                    exchange.happened(event)
             case ConnectionTerminated():
                 self.application.goaways.append((self.number, int(event.error_code)))
             case WindowUpdated() | RemoteSettingsChanged():
