@@ -9,7 +9,7 @@ target=${1:-build}
 packages="libssl-dev libmnl-dev libnftnl-dev libnghttp2-dev pkg-config"
 case $target in
 build) ;;
-test) packages="$packages curl openssl iproute2 nftables python3 python3-venv" ;;
+test) packages="$packages curl openssl iproute2 nftables nghttp2-client python3 python3-venv" ;;
 demo) packages="$packages curl openssl iproute2 python3" ;;
 bench) packages="$packages openssl python3 python3-venv gcc libc6-dev curl haproxy nginx-light nghttp2-client nghttp2-proxy nghttp2-server" ;;
 *)

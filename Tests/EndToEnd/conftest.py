@@ -69,6 +69,16 @@ def app(scratch: Path) -> Iterator[dict[str, int]]:
         process.stop()
 
 
+@pytest.fixture(scope="session")
+def h2app(scratch: Path) -> Iterator[int]:
+    """The port of the application on loopback that speaks HTTP/2 only."""
+    process = Process([sys.executable, str(KIT / "h2app.py"), "0"], scratch / "h2app")
+    try:
+        yield json.loads(process.wait_for_line("h2"))["h2"]
+    finally:
+        process.stop()
+
+
 @pytest.fixture
 def start_proxy(
     binary: Path, identities: Identities, app: dict[str, int], directory: Path,
@@ -108,6 +118,19 @@ def proxy(binary: Path, identities: Identities, app: dict[str, int], scratch: Pa
         INJECT_CLIENT_HEADERS="tls-info,cn,subject,xfcc,client-cert", HEADER_TIMEOUT_SECS="2")
     try:
         yield shared.wait_ready()
+        assert shared.process.is_running, f"the shared proxy died:\n{shared.process.output_tail()}"
+    finally:
+        shared.stop()
+
+
+@pytest.fixture(scope="session")
+def proxies(proxy: Proxy, h2app: int, binary: Path, identities: Identities, scratch: Path) -> Iterator[dict[str, Proxy]]:
+    """The shared proxy by the version that its application speaks; the one for HTTP/2 must survive all tests too."""
+    shared = Proxy(
+        binary, identities, scratch, h2app, UPSTREAM_URL=f"h2c://127.0.0.1:{h2app}",
+        INJECT_CLIENT_HEADERS="tls-info,cn,subject,xfcc,client-cert")
+    try:
+        yield {"http1": proxy, "h2": shared.wait_ready()}
         assert shared.process.is_running, f"the shared proxy died:\n{shared.process.output_tail()}"
     finally:
         shared.stop()

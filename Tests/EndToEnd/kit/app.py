@@ -151,7 +151,7 @@ class HTTPConnection:
             "bytes": self.bytes, "chunked": self.chunked, "slow": self.slow, "drip": self.drip, "status": self.status,
             "early": self.early, "until-close": self.until_close, "close": self.close, "reset": self.reset,
             "nonsense": self.nonsense, "truncated": self.truncated, "refuse": self.refuse, "hop": self.hop,
-            "seen": self.seen, "upgrade": self.upgrade,
+            "seen": self.seen, "upgrade": self.upgrade, "cookies": self.cookies,
         }
         routes.get(name, self.report)(*arguments)
 
@@ -274,6 +274,10 @@ class HTTPConnection:
         """Fields that are about this connection only."""
         self.digest()
         self.send_json({}, "Connection: X-Hop, keep-alive", "X-Hop: private", "Keep-Alive: timeout=5", "X-End: kept")
+
+    def cookies(self) -> None:
+        self.digest()
+        self.send_json({}, "Set-Cookie: a=1; Path=/", "Set-Cookie: b=2; Path=/")
 
     def seen(self) -> None:
         self.digest()
