@@ -1,14 +1,13 @@
 """Who gives up a request is heard on the other side, in either version, and it costs only that one request."""
 
-import contextlib
 import socket
-import threading
 
 import pytest
 from h2.errors import ErrorCodes
 from kit import h2wire, pairing
 from kit.pairing import VERSIONS
 from kit.process import wait_until
+from kit.upstream import Upstream
 from kit.wire import Closed
 
 
@@ -28,24 +27,17 @@ def hanging():
     """A server that reads and never answers: its port, and how its connections ended."""
     ends: list[str] = []
 
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            try:
-                while connection.recv(65_536):
-                    pass
-                ends.append("closed")
-            except OSError:
-                ends.append("reset")
+    def serve(stream: socket.socket) -> None:
+        try:
+            while stream.recv(65_536):
+                pass
+            ends.append("closed")
+        except OSError:
+            ends.append("reset")
 
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1], ends
+    server = Upstream(serve)
+    yield server.port, ends
+    server.close()
 
 
 # By the client
