@@ -90,7 +90,7 @@ def test_an_http1_client_that_goes_away_resets_its_stream(proxies, record):
 def test_a_download_that_the_client_resets_frees_the_connection(proxies):
     for version in VERSIONS:
         with h2wire.connect(proxies[version], window=65_535, grants=False) as client:
-            for _ in range(50):
+            for _ in range(20):
                 client.reset(client.wait_head(client.open("/bytes/100000000")))
             client.grants = True
             assert client.request("/echo").status == 200
