@@ -14,7 +14,7 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             // The codec is the product's own files, by symbolic link; the session is libnghttp2's.
-            exclude: ["Codec/HTTP2/HTTP2Session.swift"],
+            exclude: ["Codec/HTTP2/HTTP2Library.swift", "Codec/HTTP2/HTTP2Session.swift"],
             swiftSettings: [.swiftLanguageMode(.v6), .enableUpcomingFeature("MemberImportVisibility")])
     ]
 )
