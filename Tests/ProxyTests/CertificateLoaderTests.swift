@@ -17,9 +17,10 @@ struct CertificateLoaderTests {
     }
 
     private func load(needsServer: Bool = true, needsClient: Bool = false) throws(CertificateProblems) -> TLSMaterial {
-        try CertificateLoader.load(
+        try CertificateSource(
             CertificateDirectories(server: server.path, client: client.path, ca: ca.path),
-            needsServer: needsServer, needsClient: needsClient, now: Int64(time(nil)))
+            needsServer: needsServer, needsClient: needsClient
+        ).load(now: Int64(time(nil)))
     }
 
     private func problems(needsServer: Bool = true, needsClient: Bool = false) -> [String] {

@@ -1,5 +1,8 @@
+import CLinux
+
 /// What `/live` and `/ready` answer from. It belongs to the control thread.
 final class Health {
+    var certificates: MaterialStatus?
     var isStarted = false
     var isDraining = false
     var hasUpstream = false
@@ -10,7 +13,11 @@ final class Health {
         var obstacles: [String] = []
         if !isStarted { obstacles.append("the workers have not started") }
         if needsUpstream, !hasUpstream { obstacles.append("UPSTREAM_URL has no address yet") }
+        obstacles += certificates?.obstacles(linux_wall_microseconds() / 1_000_000) ?? []
         if isDraining { obstacles.append("draining") }
         return obstacles
     }
+
+    /// What an operator should know although traffic may come, one sentence each.
+    var remarks: [String] { certificates?.remarks(linux_wall_microseconds() / 1_000_000) ?? [] }
 }

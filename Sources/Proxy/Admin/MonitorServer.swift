@@ -48,8 +48,9 @@ final class MonitorServer {
             guard method == .get || method == .head else { return MonitorAnswer(405, "use GET\n") }
             if path == "/live" { return MonitorAnswer(200, "ok\n") }
             let obstacles = health.obstacles
-            guard obstacles.isEmpty else { return MonitorAnswer(503, obstacles.joined(separator: "\n") + "\n") }
-            return MonitorAnswer(200, "ok\n")
+            let remarks = health.remarks.map { "warning: \($0)" }
+            let lines = (obstacles.isEmpty ? ["ok"] : obstacles) + remarks
+            return MonitorAnswer(obstacles.isEmpty ? 200 : 503, lines.joined(separator: "\n") + "\n")
         case _: return MonitorAnswer(404, "no such path: try /live or /ready\n")
         }
     }

@@ -24,6 +24,7 @@ final class ControlThread {
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
     private var monitor: MonitorServer?
+    private var certificates: CertificateWatcher?
     private let shutdownLimit = Deadline()
 
     init(_ configuration: Configuration, logger: Logger) throws(FatalError) {
@@ -53,6 +54,7 @@ final class ControlThread {
             for number in sockets.indices { messages.send(.listen(sockets[number])) }
             workers.append(messages)
         }
+        try watchCertificates(setup.material)
         runningWorkers = workers.count
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()
@@ -77,6 +79,18 @@ final class ControlThread {
                 }
             }
         }
+    }
+
+    private func watchCertificates(_ material: TLSMaterial) throws(FatalError) {
+        let watcher = try system { () throws(SystemError) in
+            try CertificateWatcher(CertificateSource(configuration), material, logger, in: reactor) {
+                [unowned self] material in
+                for worker in workers { worker.send(.material(material)) }
+            }
+        }
+        certificates = watcher
+        health.certificates = watcher.status
+        watcher.start()
     }
 
     private func resolveUpstream() throws(FatalError) {
@@ -148,6 +162,7 @@ extension Counters {
             "upstream_failures": "\(upstreamFailures)", "retries": "\(retries)",
             "plaintext_refused": "\(plaintextRefused)", "plaintext_allowed": "\(plaintextAllowed)",
             "http2_violations": "\(http2Violations)",
+            "peers_expired": "\(peersExpired)", "peers_distrusted": "\(peersDistrusted)", "peers_cut": "\(peersCut)",
         ]
     }
 }

@@ -49,13 +49,8 @@ package struct ProxyProcess {
     }
 
     private func loadMaterial() throws(FatalError) -> TLSMaterial {
-        let directories = configuration.tls.directories
         do throws(CertificateProblems) {
-            return try CertificateLoader.load(
-                CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
-                needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
-                needsClient: configuration.capture.isTransparent || configuration.outbound.proxyPort != nil,
-                now: linux_wall_microseconds() / 1_000_000)
+            return try CertificateSource(configuration).load(now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences)
         }

@@ -15,6 +15,6 @@ class ChannelUser {
     func channelReset(_ channel: Channel) {}
     /// The deadline the user set has passed.
     func channelDeadline(_ channel: Channel) {}
-    /// The process is going away: finish what runs, start nothing new.
+    /// The process is going away, or the peer would be refused by now: finish what runs, start nothing new.
     func channelDraining(_ channel: Channel) {}
 }

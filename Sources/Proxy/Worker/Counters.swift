@@ -13,6 +13,12 @@ struct Counters: Sendable {
     var plaintextAllowed: UInt64 = 0
     /// HTTP/2 connections ended because the peer broke the protocol or flooded.
     var http2Violations: UInt64 = 0
+    /// Connections ended gently because the peer's certificate has expired.
+    var peersExpired: UInt64 = 0
+    /// Connections ended gently because the peer's trust anchor was removed.
+    var peersDistrusted: UInt64 = 0
+    /// Those of both kinds that were cut after the time they were given.
+    var peersCut: UInt64 = 0
 
     /// Counts an upstream connection that has just opened.
     mutating func opened(_ channel: Channel) {
@@ -35,6 +41,9 @@ struct Counters: Sendable {
         sum.plaintextRefused += right.plaintextRefused
         sum.plaintextAllowed += right.plaintextAllowed
         sum.http2Violations += right.http2Violations
+        sum.peersExpired += right.peersExpired
+        sum.peersDistrusted += right.peersDistrusted
+        sum.peersCut += right.peersCut
         return sum
     }
 }
