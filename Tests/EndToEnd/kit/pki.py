@@ -50,8 +50,9 @@ class Pair:
 class Authority:
     """A certificate authority that issues whatever a test asks for."""
 
-    def __init__(self, name: str = "Test CA"):
-        key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, name: str = "Test CA", key: ec.EllipticCurvePrivateKey | None = None):
+        self.name = name
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
             x509.CertificateBuilder()
@@ -71,6 +72,10 @@ class Authority:
     @property
     def pem(self) -> bytes:
         return self.pair.certificate_pem
+
+    def renewed(self) -> "Authority":
+        """The same name and key under another certificate."""
+        return Authority(self.name, self.pair.key)
 
     def write(self, directory: Path, name: str = "ca.crt") -> Path:
         directory.mkdir(parents=True, exist_ok=True)
