@@ -128,7 +128,7 @@ struct CertificateLoader {
         }
         let check = PairCheck(file: certificateFile, purpose: purpose, now: now)
         var faults = check.faults(in: chain)
-        for warning in check.warnings(of: leaf.summary) { warn(warning) }
+        for warning in check.warnings(of: leaf) { warn(warning) }
         note(purpose.role, certificateFile, chain)
         var keyDER: [UInt8] = []
         switch PEM.privateKey(key) {

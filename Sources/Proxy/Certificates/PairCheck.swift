@@ -58,13 +58,13 @@ struct PairCheck {
     }
 
     /// A sentence for each thing that is legal and seldom meant.
-    func warnings(of leaf: CertificateSummary) -> [String] {
+    func warnings(of leaf: borrowing CertificateHandle) -> [String] {
         var warnings: [String] = []
-        if leaf.isSelfSigned {
+        if leaf.isIssued(by: leaf) {
             warnings.append(
                 "the certificate of \(file) is self-signed: peers accept it only if it is their trust anchor")
         }
-        if leaf.names.isEmpty {
+        if leaf.summary.names.isEmpty {
             switch purpose {
             case .server:
                 warnings.append(

@@ -19,7 +19,8 @@ package struct CertificateSummary: Sendable, Equatable {
     /// How logs name the holder: URI name, else DNS name, else subject.
     package var displayName: String { uriNames.first ?? dnsNames.first ?? subject }
 
-    package var isSelfSigned: Bool { subject == issuer }
+    /// Subject and issuer are the same (RFC 5280 section 3.2).
+    package var isSelfIssued: Bool { subject == issuer }
 
     /// Less than a fifth of its life is left. Who renews by a clock does so at a third at the latest.
     ///
