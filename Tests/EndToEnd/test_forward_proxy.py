@@ -6,15 +6,17 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from conftest import KIT
 from kit import pattern
 from kit.forward import ForwardProxy, Servers
 from kit.pki import Authority
-from kit.process import wait_until
-from kit.proxy import free_port
+from kit.process import Process, wait_until
+from kit.proxy import bare_environment, free_port
 from kit.wire import Connection, client_context
 
 
@@ -287,6 +289,22 @@ def test_the_handshake_offers_what_the_application_speaks(forward, identities, f
             with Connection(context.wrap_socket(plain, server_side=True)) as server:
                 assert server.stream.selected_alpn_protocol() == offered
                 assert server.exactly(len(first)) == first
+
+
+def test_plain_grpc_through_the_proxy_is_grpc_over_mutual_tls(forward, start_proxy, directory):
+    """As gRPC does it with `http_proxy` set: CONNECT, then HTTP/2; at the other end another sidecar."""
+    server = Process([sys.executable, str(KIT / "grpcapp.py"), "0"], directory / "grpcapp")
+    try:
+        peer = start_proxy(upstream_port=json.loads(server.wait_for_line("grpc"))["grpc"])
+        done = subprocess.run(
+            [sys.executable, str(KIT / "grpccalls.py"), f"localhost:{peer.port}"], capture_output=True, text=True,
+            timeout=90, env=bare_environment() | {"http_proxy": forward.url})
+    finally:
+        server.stop()
+    assert done.returncode == 0, done.stderr
+    calls = wait_until(
+        lambda: [json.loads(line) for line in peer.process.stdout.splitlines() if '"access"' in line], "calls in the log")
+    assert all(call["protocol"] == "HTTP/2" and "sidecar-client" in call["peer_identity"] for call in calls)
 
 
 def test_half_close_is_kept_in_an_untouched_tunnel(forward, app):

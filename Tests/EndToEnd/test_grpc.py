@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import KIT, needs_root
+from conftest import KIT
 from kit import h2wire
 from kit.grpcapp import DETAILS, MEGABYTE, MESSAGE, STREAMED
 from kit.pod import APP_UID
@@ -62,8 +62,6 @@ def transparent(pods):
 
 @pytest.fixture(params=["explicit", "transparent"])
 def outcomes(request):
-    if request.param == "transparent":
-        needs_root()
     return request.getfixturevalue(request.param)
 
 

@@ -1,14 +1,13 @@
 """Who gives up a request is heard on the other side, in either version, and it costs only that one request."""
 
-import contextlib
 import socket
-import threading
 
 import pytest
 from h2.errors import ErrorCodes
 from kit import h2wire, pairing
 from kit.pairing import VERSIONS
 from kit.process import wait_until
+from kit.upstream import Upstream
 from kit.wire import Closed
 
 
@@ -28,24 +27,17 @@ def hanging():
     """A server that reads and never answers: its port, and how its connections ended."""
     ends: list[str] = []
 
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            try:
-                while connection.recv(65_536):
-                    pass
-                ends.append("closed")
-            except OSError:
-                ends.append("reset")
+    def serve(stream: socket.socket) -> None:
+        try:
+            while stream.recv(65_536):
+                pass
+            ends.append("closed")
+        except OSError:
+            ends.append("reset")
 
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1], ends
+    server = Upstream(serve)
+    yield server.port, ends
+    server.close()
 
 
 # By the client
@@ -98,7 +90,7 @@ def test_an_http1_client_that_goes_away_resets_its_stream(proxies, record):
 def test_a_download_that_the_client_resets_frees_the_connection(proxies):
     for version in VERSIONS:
         with h2wire.connect(proxies[version], window=65_535, grants=False) as client:
-            for _ in range(50):
+            for _ in range(20):
                 client.reset(client.wait_head(client.open("/bytes/100000000")))
             client.grants = True
             assert client.request("/echo").status == 200

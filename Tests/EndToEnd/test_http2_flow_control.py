@@ -113,6 +113,18 @@ def test_a_stream_that_is_not_read_does_not_hold_up_its_neighbours(fresh, upstre
         assert len(unread.body) == client.window, "more was sent than the window allows"
 
 
+@pytest.mark.parametrize("upstream", VERSIONS)
+def test_a_client_that_does_not_read_does_not_hold_up_other_clients(fresh, upstream):
+    """They share the connection to an HTTP/2 application, and so its window."""
+    proxy = fresh(upstream)
+    with h2wire.connect(proxy, window=0, grants=False) as unread:
+        for _ in range(50):
+            unread.wait_head(unread.open(f"/bytes/{HUGE}"))
+        for version in VERSIONS:
+            with pairing.connect(proxy, version) as caller:
+                assert len(caller.ask("/bytes/3000000").body) == 3_000_000
+
+
 STREAMS = 20
 STEP, PAUSE = 2_000, 0.2  # 10 KB/s
 

@@ -31,7 +31,7 @@ def test_an_idle_connection_gets_a_goodbye_and_is_closed(proxy):
 
 def test_running_streams_finish(proxy):
     with h2wire.connect(proxy) as client:
-        streams = [client.open("/slow/1.5") for _ in range(5)]
+        streams = [client.open("/slow/0.9") for _ in range(5)]
         client.settle(0.4)
         proxy.process.terminate()
         assert wait_goodbye(client) >= streams[-1].number
@@ -66,7 +66,7 @@ def test_a_running_upload_finishes(proxy):
 def test_a_stream_after_the_goodbye_is_served_or_refused_but_never_left_hanging(proxy):
     """It crossed the goodbye on its way."""
     with h2wire.connect(proxy) as client:
-        running = client.open("/slow/1.5")
+        running = client.open("/slow/0.9")
         client.settle(0.3)
         proxy.process.terminate()
         last = wait_goodbye(client)

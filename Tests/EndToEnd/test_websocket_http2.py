@@ -10,7 +10,7 @@ from kit.process import wait_until
 from websockets.sync.server import serve
 from wsproto.connection import Connection as Frames
 from wsproto.connection import ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
 
 MESSAGES = 10_000
 
@@ -62,40 +62,43 @@ def connect(client: h2wire.Client, path: str = "/chat", *headers: tuple[str, str
 
 class WebSocket:
     def __init__(self, client: h2wire.Client, stream: h2wire.Stream):
+        assert stream.status == 200, f"{stream.status}: {bytes(stream.body)!r}"
         self.client, self.stream = client, stream
         self.frames = Frames(ConnectionType.CLIENT)
-        self.events: list = []
+        self.parts: list = []
+        self.messages: list = []
 
     def send(self, *events) -> None:
         self.client.send_body(self.stream, b"".join(self.frames.send(event) for event in events), end=False)
 
     def receive(self, count: int) -> list:
-        """The next so many events; messages that came in parts are whole again."""
+        """The next so many messages, each whole."""
+        self.client.wait(lambda: self.read() >= count, f"{count} WebSocket messages")
+        messages, self.messages = self.messages, []
+        return messages
 
-        def enough() -> bool:
-            content = bytes(self.stream.body)
-            self.stream.body.clear()
-            if content:
-                self.frames.receive_data(content)
-                self.events += self.frames.events()
-            return sum(getattr(event, "message_finished", True) for event in self.events) >= count
-
-        self.client.wait(enough, f"{count} WebSocket messages")
-        events, self.events, part = self.events, [], None
-        whole = []
-        for event in events:
-            part = event.data if part is None else part + event.data
+    def read(self) -> int:
+        """How many messages have come so far."""
+        content = bytes(self.stream.body)
+        self.stream.body.clear()
+        self.frames.receive_data(content)
+        for event in self.frames.events():
+            if isinstance(event, Ping):
+                self.send(event.response())
+                continue
+            assert isinstance(event, Message), event
+            self.parts.append(event.data)
             if event.message_finished:
-                whole.append(part)
-                part = None
-        return whole
+                self.messages.append(type(event.data)().join(self.parts))
+                self.parts = []
+        return len(self.messages)
 
 
 def test_a_websocket_is_opened_by_extended_connect(client, websocket_app):
     stream = connect(client, "/chat?room=1", ("sec-websocket-protocol", "soap"), ("origin", "https://example"))
     assert (stream.status, stream.ended) == (200, False)
     assert stream.all("sec-websocket-accept") == [], "the accept value belongs to HTTP/1.1"
-    [request] = websocket_app.requests
+    [request] = wait_until(lambda: websocket_app.requests, "the application has the connection")
     assert request.path == "/chat?room=1"
     headers = seen({"headers": list(request.headers.raw_items())})
     assert headers["origin"] == ["https://example"]

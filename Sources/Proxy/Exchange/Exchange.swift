@@ -23,7 +23,7 @@ class Exchange: ChannelUser {
     /// Nothing has been sent yet: the upstream's protocol is not known before its handshake.
     private final var isWaiting = false
     private final var replay = Replay()
-    private final var hasRepeated = false
+    private final var repetitions = 0
     private final var requestID: [UInt8] = []
 
     init(_ worker: Worker, _ routing: RequestRouting, record: RequestRecord) {
@@ -73,7 +73,7 @@ class Exchange: ChannelUser {
         answerBytes = 0
         isGRPC = head.fields.isGRPC
         mayUpgrade = head.hasUpgrade
-        hasRepeated = false
+        repetitions = 0
         isWaiting = false
         replay.begin()
         worker.counters.requests += 1
@@ -119,7 +119,7 @@ class Exchange: ChannelUser {
         // Everything the upstream was sent is at hand: another connection may be better.
         if upstream.isReused, replay.isComplete {
             leaveUpstream()
-            return repeatRequest()
+            return repeatRequest(fresh: true)
         }
         // It takes no more, but may have answered before it closed: its side is read to the end first.
         guard !upstream.isReadable else { return requestMustWait() }
@@ -159,10 +159,11 @@ class Exchange: ChannelUser {
 
     // MARK: repeating
 
-    private final func repeatRequest() {
+    /// - Parameter fresh: over a connection that cannot have died meanwhile.
+    private final func repeatRequest(fresh: Bool) {
         worker.counters.retries += 1
-        hasRepeated = true
-        resend(fresh: true)
+        repetitions += 1
+        resend(fresh: fresh)
     }
 
     /// Sends the request, as far as it is here, to a connection of the same route.
@@ -234,12 +235,14 @@ class Exchange: ChannelUser {
         upstream = nil
         tunnel = nil
         worker.counters.upstreamFailures += 1
-        if !answerHasBegun, !hasRepeated, replay.isComplete {
+        if !answerHasBegun, replay.isComplete {
             switch repetition {
             case .never: break
-            case .ifIdempotent where method.isIdempotent || !requestIsWhole: return repeatRequest()
+            case .ifIdempotent where repetitions == 0 && (method.isIdempotent || !requestIsWhole):
+                return repeatRequest(fresh: true)
             case .ifIdempotent: break
-            case .always: return repeatRequest()
+            case .always where repetitions < Limits.refusalsPerRequest: return repeatRequest(fresh: false)
+            case .always: break
             }
         }
         record.flags = failure.flag

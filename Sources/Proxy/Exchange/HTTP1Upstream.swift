@@ -295,7 +295,9 @@ final class HTTP1Upstream: ChannelUser {
     private func failed(_ failure: UpstreamFailure) {
         guard let exchange else { return end() }
         self.exchange = nil
-        let mayRepeat = isReused && !anyByteSeen
+        // One that was only slow may be at work on the request.
+        var mayRepeat = isReused && !anyByteSeen
+        if case .tooSlow = failure { mayRepeat = false }
         end()
         exchange.upstreamFailed(failure, repeat: mayRepeat ? .ifIdempotent : .never)
     }

@@ -195,6 +195,7 @@ final class HTTP2Exchange: Exchange {
         worker.block.removeAll()
         ResponseRewrite.writeTunnel(head, from: bytes, into: &worker.block)
         session.answer(slot, worker.block, endsStream: false)
+        connection.scheduleFlush()
         let tunnel = HTTP2Tunnel(self, server, worker)
         self.tunnel = tunnel
         tunnel.start(fromClient: early.bytes.span, fromServer: rest, clientHasEnded: clientHasEnded)

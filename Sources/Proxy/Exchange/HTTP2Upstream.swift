@@ -20,7 +20,7 @@ final class HTTP2Upstream: HTTP2Connection {
     /// Another stream may begin.
     var hasRoom: Bool {
         !isOver && !isLeaving && session.takesRequests
-            && session.activeStreams < min(session.peerConcurrentStreams, Limits.streamsPerUpstream)
+            && session.activeStreams < min(session.peerConcurrentStreams, pool.streamsPerConnection)
     }
 
     func makeRequest() -> HTTP2Request { spare.popLast() ?? HTTP2Request(self) }
@@ -50,6 +50,7 @@ final class HTTP2Upstream: HTTP2Connection {
     override func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: Span<UInt8>) {
         switch event {
         case .head(let slot, let range, let endsStream):
+            if !isReused { pool.streamsPerConnection = session.peerConcurrentStreams }
             isReused = true
             request(slot)?.headCame(text.extracting(range), endsStream: endsStream)
         case .headTooLarge(let slot), .headMalformed(let slot): request(slot)?.headIsBad()
@@ -60,6 +61,7 @@ final class HTTP2Upstream: HTTP2Connection {
             session.free(slot)
             guard let request = request(slot) else { break }
             requests[slot] = nil
+            if code == HTTP2ErrorCode.refusedStream { pool.streamsPerConnection = session.peerConcurrentStreams }
             request.streamClosed(code)
             if spare.count < 16 { spare.append(request) }
             if session.activeStreams == 0 { becameIdle() }

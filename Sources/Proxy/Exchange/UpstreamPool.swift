@@ -7,6 +7,11 @@ final class UpstreamPool {
     private var idle: [HTTP1Upstream] = []
     private(set) var busyCount = 0
     private var multiplexed: [HTTP2Upstream] = []
+    /// Streams that the upstream takes on a connection. A new one says so only after the first requests are on their
+    /// way, so what an earlier one said is believed.
+    var streamsPerConnection = Limits.streamsPerUpstream {
+        didSet { streamsPerConnection = max(1, min(streamsPerConnection, Limits.streamsPerUpstream)) }
+    }
     private var negotiation: Negotiation?
     /// Until when the server is known to speak no HTTP/2.
     private var speaksOnlyHTTP1Until = Int64.min

@@ -20,6 +20,8 @@ enum Limits {
     static let streamsPerUpstream = 100
     /// How long a server that selected HTTP/1.1 is not asked for HTTP/2 again.
     static let protocolMemoryMicroseconds: Int64 = 60_000_000
+    /// How often a request is sent again that an upstream says it has not looked at.
+    static let refusalsPerRequest = 3
     /// Idle upstream connections kept per destination and worker.
     static let idlePerPool = 256
     /// Destinations a worker remembers; beyond it, those without connections are forgotten.

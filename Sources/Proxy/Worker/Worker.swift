@@ -241,7 +241,8 @@ final class Worker {
 
     /// Ports this process listens on: a captured connection to one of them would come back here for ever.
     func isOwnPort(_ port: UInt16) -> Bool {
-        port == configuration.capture.inboundPort || port == configuration.capture.outboundPort
+        let capture = configuration.capture
+        return capture.isTransparent && (port == capture.inboundPort || port == capture.outboundPort)
             || port == configuration.inbound.listenPort || port == configuration.monitorPort
             || port == configuration.outbound.proxyPort
     }

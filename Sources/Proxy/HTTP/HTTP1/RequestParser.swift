@@ -49,7 +49,8 @@ struct RequestParser {
     /// Says of the head just read that it came by HTTP/2, where frames, not fields, tell whether a body follows.
     mutating func reframe(endsWithHead: Bool) {
         head.isHTTP2 = true
-        guard !endsWithHead else { return head.framing = .none }
+        // The bytes of a tunnel are no body.
+        guard !endsWithHead, !head.fields.hasUpgrade else { return head.framing = .none }
         head.framing = head.fields.contentLength.map(BodyFraming.length) ?? .chunked
     }
 

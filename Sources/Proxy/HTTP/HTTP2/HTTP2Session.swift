@@ -12,9 +12,9 @@ import CNghttp2
         /// Streams of one connection: what RFC 9113 section 6.5.2 recommends at least.
         static let concurrentStreams: UInt32 = 100
         /// Unread bytes of one stream.
-        static let streamWindow: UInt32 = 131_072
-        /// Unread bytes of one connection.
-        static let connectionWindow: Int32 = 1_048_576
+        static let streamWindow: UInt32 = 65_536
+        /// Unread bytes of one connection: what all its streams may hold, so that slow ones do not stop the others.
+        static let connectionWindow = Int32(concurrentStreams * streamWindow)
         /// Frames without any use, in a row, before the peer is taken for a flood: empty DATA, PRIORITY, PING, SETTINGS.
         static let uselessFrames = 1_000
         /// Sent bytes that a body's buffer may still hold.
