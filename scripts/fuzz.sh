@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs the HTTP codec, compiled from the product's own files, under libFuzzer and AddressSanitizer: HTTP/1.1, then HTTP/2
-# over libnghttp2, for a number of seconds each. An input that breaks it is left in .build-fuzz/.
+# over libnghttp2, for a number of seconds altogether. An input that breaks it is left in .build-fuzz/.
 #
 # fuzz.sh [SECONDS [http|http2]]
 set -eu
 seconds=${1:-60}
 targets=${2:-http http2}
+[ $# -ge 2 ] || seconds=$(((seconds + 1) / 2))
 cd "$(dirname "$0")/.."
 mkdir -p .build-fuzz
 
