@@ -22,7 +22,7 @@ ALL, SOME = 7 << 5, 3 << 5
 CONSUME, BEGIN, SEND, END, RESET, INTERIM, PING, FLUSH = range(8)
 SHUT, LEAVE, TERMINATE = PING | 8, PING | 16, PING | 24
 WHOLE = BEGIN | 8
-SMALL_HEADS, HEADS = 0, 8
+SMALL_HEADS, HEADS, TO_HEAD = 0, 8, 64
 
 encoder = Encoder()
 
@@ -120,6 +120,7 @@ SEEDS = {
     "answer-length": client(headers(1, [*ACCEPTED, ("content-length", "5")]), data(1, b"hello", "END_STREAM")),
     "answer-too-large": client(headers(1, [*ACCEPTED, LONG], "END_STREAM"), mode=SMALL_HEADS),
     "answer-early": client(headers(3, ACCEPTED, "END_STREAM"), RstStreamFrame(3, error_code=0).serialize(), actions=(ALL | SEND, BEGIN, BEGIN | 8, END)),
+    "answer-to-head": client(headers(1, ACCEPTED), data(1, b"", "END_STREAM"), headers(3, [(":status", "204")]), mode=HEADS | TO_HEAD),
     "push": client(PushPromiseFrame(1, promised_stream_id=2, data=packed(REQUEST), flags={"END_HEADERS"}).serialize()),
     "server-leaves": client(GoAwayFrame(0, last_stream_id=1).serialize(), headers(1, ACCEPTED, "END_STREAM"), actions=(ALL | BEGIN,)),
     "server-limits": client(settings({3: 1, 8: 1}), headers(1, ACCEPTED, "END_STREAM"), actions=(SOME | BEGIN, ALL | BEGIN)),
