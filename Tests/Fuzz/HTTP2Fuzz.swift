@@ -45,6 +45,8 @@ private final class Peer {
     private let role: HTTP2Session.Role
     private let session: HTTP2Session
     private let limit: Int
+    /// Of a client's requests.
+    private let method: Method
     private var streams: [HTTP2Slot: Stream] = [:]
     private var events = HTTP2Events()
     private var sent = Frames()
@@ -52,7 +54,8 @@ private final class Peer {
 
     init(_ role: HTTP2Session.Role, _ library: HTTP2Library, _ mode: UInt8) {
         self.role = role
-        limit = maxHeadBytes[Int(mode >> 2) % 3]
+        limit = maxHeadBytes[Int(mode >> 2 & 15) % 3]
+        method = mode & 64 != 0 ? .head : .post
         guard let session = HTTP2Session(role, library, maxHeadBytes: limit) else { fatalError("no memory") }
         self.session = session
         sent.hasPreface = role == .client
@@ -166,21 +169,49 @@ private final class Peer {
             guard outcome == .complete else { break }
             hold(parser.head.byteCount == text.count, "more than one head")
             if parser.head.method != .connect, !parser.head.fields.upgrades { expected = parser.head.fields.contentLength }
+            parser.reframe(endsWithHead: endsStream)
+            if parser.head.method != .connect { checkRequest(parser.head, text) }
         case .client:
             hold(streams[slot]?.hasHead == false, "two heads")
             var parser = ResponseParser()
-            let outcome = parser.parse(text.span, resumingAt: 0, for: .get)
+            let outcome = parser.parse(text.span, resumingAt: 0, for: method)
             hold(outcome != .needsMore, "half a head")
             guard outcome == .complete else { break }
             hold(parser.head.byteCount == text.count, "more than one head")
             // An interim answer is not the last.
             guard parser.head.status >= 200 else { return }
-            expected = parser.head.announcedLength
-            if parser.head.status == 304 { expected = nil }
+            expected = parser.head.framing == .none ? 0 : parser.head.announcedLength
+            parser.reframe(endsWithHead: endsStream)
+            checkAnswer(parser.head, text)
         }
         streams[slot]?.hasHead = true
         streams[slot]?.expected = expected
         streams[slot]?.isReceived = endsStream
+    }
+
+    /// What goes on by HTTP/1.1 is this message alone, and its end is where it was.
+    private func checkRequest(_ head: RequestHead, _ text: [UInt8]) {
+        var rewrite = RequestRewrite()
+        rewrite.stripsIdentity = true
+        var writer = ByteWriter()
+        rewrite.write(head, from: text.span, requestID: [], into: &writer)
+        var reader = RequestParser(limits: HTTPLimits(maxHeadBytes: 65_536))
+        hold(reader.parse(writer.bytes.span, resumingAt: 0) == .complete, "what was written cannot be read")
+        hold(reader.head.byteCount == writer.count, "what was written is more than one head")
+        hold(reader.head.framing == head.framing, "the framing changed")
+        hold(reader.head.hasUpgrade == head.hasUpgrade, "an upgrade came or went")
+        for line in reader.head.fields.lines { hold(line.known != .clientIdentity, "a forged identity crossed") }
+    }
+
+    private func checkAnswer(_ head: ResponseHead, _ text: [UInt8]) {
+        let rewrite = ResponseRewrite(for: head, minorVersion: 1, closes: false)
+        var writer = ByteWriter()
+        rewrite.write(head, from: text.span, into: &writer)
+        var reader = ResponseParser(limits: HTTPLimits(maxHeadBytes: 131_072))
+        hold(reader.parse(writer.bytes.span, resumingAt: 0, for: method) == .complete, "what was written cannot be read")
+        hold(reader.head.byteCount == writer.count, "what was written is more than one head")
+        hold((reader.head.framing == .chunked) == rewrite.chunksBody, "chunks that nobody expects, or none")
+        hold(reader.head.framing != .untilClose, "nobody sees where the answer ends")
     }
 
     // MARK: what its user does
@@ -230,7 +261,8 @@ private final class Peer {
 
     private func request(endsStream: Bool) {
         guard session.takesRequests, session.activeStreams < session.peerConcurrentStreams else { return }
-        let head = block([":method": "POST", ":scheme": "https", ":authority": "a", ":path": "/", "X-A": "b"])
+        let name: StaticString = method == .head ? "HEAD" : "POST"
+        let head = block([":method": name, ":scheme": "https", ":authority": "a", ":path": "/", "X-A": "b"])
         guard let slot = session.request(head, endsStream: endsStream) else { return }
         hold(streams[slot] == nil, "a stream's place is given away twice")
         streams[slot] = Stream(hasAnswered: true, isSent: endsStream)
