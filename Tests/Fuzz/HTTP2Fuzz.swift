@@ -168,9 +168,10 @@ private final class Peer {
             hold(outcome != .needsMore, "half a head")
             guard outcome == .complete else { break }
             hold(parser.head.byteCount == text.count, "more than one head")
-            if parser.head.method != .connect, !parser.head.fields.upgrades { expected = parser.head.fields.contentLength }
+            guard parser.head.method != .connect else { break }
+            if !parser.head.fields.upgrades { expected = parser.head.fields.contentLength }
             parser.reframe(endsWithHead: endsStream)
-            if parser.head.method != .connect { checkRequest(parser.head, text) }
+            checkRequest(parser.head, text)
         case .client:
             hold(streams[slot]?.hasHead == false, "two heads")
             var parser = ResponseParser()
@@ -208,7 +209,8 @@ private final class Peer {
         var writer = ByteWriter()
         rewrite.write(head, from: text.span, into: &writer)
         var reader = ResponseParser(limits: HTTPLimits(maxHeadBytes: 131_072))
-        hold(reader.parse(writer.bytes.span, resumingAt: 0, for: method) == .complete, "what was written cannot be read")
+        let outcome = reader.parse(writer.bytes.span, resumingAt: 0, for: method)
+        hold(outcome == .complete, "what was written cannot be read")
         hold(reader.head.byteCount == writer.count, "what was written is more than one head")
         hold((reader.head.framing == .chunked) == rewrite.chunksBody, "chunks that nobody expects, or none")
         hold(reader.head.framing != .untilClose, "nobody sees where the answer ends")
@@ -377,7 +379,9 @@ private final class Hop {
     }
 
     /// Cookies are joined on the way.
-    private func isCookie(_ line: FieldLine, _ bytes: [UInt8]) -> Bool { lower(bytes[line.name.range]) == Array("cookie".utf8) }
+    private func isCookie(_ line: FieldLine, _ bytes: [UInt8]) -> Bool {
+        lower(bytes[line.name.range]) == Array("cookie".utf8)
+    }
     private func lower(_ bytes: ArraySlice<UInt8>) -> [UInt8] { bytes.map(ByteClass.lower) }
 
     private func answer(_ slot: HTTP2Slot, _ stream: HTTP2Slot, _ bytes: [UInt8]) {
