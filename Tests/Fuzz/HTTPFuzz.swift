@@ -1,7 +1,7 @@
 /// What must hold for every input: nothing traps, a cut changes nothing, and what is written reads as the same message,
 /// alone.
 ///
-/// The first byte says what the rest is, the second how it is cut and rewritten.
+/// The first byte says what the rest is and how it is rewritten, the second where it is cut.
 @c(LLVMFuzzerTestOneInput)
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
@@ -16,7 +16,7 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// Up to six yes-or-no questions and one of four.
+/// Yes-or-no questions, a bit each.
 private struct Choices {
     let bits: UInt8
     func callAsFunction(_ index: Int) -> Bool { bits >> UInt8(index) & 1 == 1 }
