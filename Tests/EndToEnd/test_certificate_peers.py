@@ -10,9 +10,10 @@ import pytest
 from kit import h2wire
 from kit.pki import Authority
 from kit.process import wait_until
+from kit.proxy import free_port
 from kit.reload import log_lines, wait_reloaded
 from kit.volume import write
-from kit.wire import client_context, connect_tls
+from kit.wire import client_context, connect_plain, connect_tls
 
 ENDED = "connections ended whose peer would be refused by now"
 #: The sweep's interval, and some.
@@ -152,6 +153,37 @@ def test_a_client_that_never_rests_is_told_with_its_next_answer(start_proxy, ide
             assert time.monotonic() < deadline, "no answer said close"
             time.sleep(0.02)
         assert client.is_closed()
+
+
+def test_a_tunnel_gets_time_and_is_cut_then(start_proxy, identities, trust, second):
+    """What speaks no HTTP any more cannot be told to go."""
+    proxy = start_proxy(CA_DIR=str(trust), SHUTDOWN_TIMEOUT_SECS="2")
+    with proxy.connect(second[1], seconds=15) as client:
+        client.send(
+            b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        assert client.head().status == 101
+        remove_second(identities, trust, proxy)
+        removed = time.monotonic()
+        client.send(b"still here")
+        assert client.exactly(10) == b"still here"
+        assert client.is_closed()
+        assert 1.5 < time.monotonic() - removed < 2 + SWEEP
+    wait_until(lambda: "trust anchor was removed" in proxy.process.stdout, "the log says why")
+
+
+def test_a_pooled_connection_to_a_server_that_expires_is_ended(start_proxy, identities, directory):
+    brief = identities.authority.server("brief", not_after=timedelta(seconds=4)).write(directory / "brief")
+    far = start_proxy(SERVER_CERT_DIR=str(brief))
+    port = free_port()
+    near = start_proxy(OUTBOUND_PROXY_PORT=str(port), WORKER_THREADS="1")
+    authority = f"localhost:{far.port}"
+    with connect_plain(("127.0.0.1", port), seconds=20) as client:
+        assert client.request(f"http://{authority}/echo", host=authority).status == 200
+        line = wait_until(lambda: log_lines(near, ENDED), "the sweep ends it", 4 + SWEEP)[0]
+        assert line["expired"] == "1"
+        identities.authority.server("renewed").write(brief)
+        wait_reloaded(far)
+        assert client.request(f"http://{authority}/echo", host=authority).status == 200
 
 
 def test_the_setting_turns_it_off(start_proxy, identities, directory, trust, second):

@@ -268,6 +268,45 @@ def test_pooled_connections_show_the_new_client_certificate(start_proxy, identit
     assert seen() == "second"
 
 
+def test_a_server_whose_authority_was_removed_is_not_resumed_but_refused(start_proxy, identities, directory):
+    """Resuming skips the check of the server's certificate, so the session must go with the trust."""
+    trust = identities.authority.write(directory / "trust")
+    far = start_proxy()
+    port = free_port()
+    near = start_proxy(CA_DIR=str(trust), OUTBOUND_PROXY_PORT=str(port), TLS_LISTEN_PORT="", WORKER_THREADS="1")
+    authority = f"localhost:{far.port}"
+    with connect_plain(("127.0.0.1", port)) as connection:
+        assert connection.request(f"http://{authority}/echo", host=authority).status == 200
+        write(trust / "ca.crt", identities.stranger.pem)
+        wait_reloaded(near)
+        assert connection.request(f"http://{authority}/echo", host=authority).status == 502
+        write(trust / "ca.crt", identities.authority.pem)
+        wait_reloaded(near, 2)
+        assert connection.request(f"http://{authority}/echo", host=authority).status == 200
+
+
+def test_a_shared_http2_connection_takes_no_more_requests_but_finishes_those_it_has(start_proxy, identities, directory):
+    client = identities.authority.client("first").write(directory / "client")
+    far = start_proxy(INJECT_CLIENT_HEADERS="cn")
+    port = free_port()
+    near = start_proxy(CLIENT_CERT_DIR=str(client), OUTBOUND_PROXY_PORT=str(port), TLS_LISTEN_PORT="", WORKER_THREADS="1")
+    authority = f"localhost:{far.port}"
+
+    def seen(connection) -> str:
+        answer = connection.request("/echo", authority=authority)
+        assert answer.status == 200
+        return {name.lower(): value for name, value in answer.json["headers"]}["x-client-cn"]
+
+    with h2wire.connect_plain(port) as connection:
+        assert seen(connection) == "first"
+        running = connection.open("/slow/1.5", authority=authority)
+        connection.settle(0.2)
+        overwrite(client, identities.authority.client("second"))
+        wait_reloaded(near)
+        assert seen(connection) == "second"
+        assert connection.wait_done(running).status == 200
+
+
 def test_many_small_changes_are_one_reload(start_proxy, identities, files):
     proxy = start_proxy(SERVER_CERT_DIR=str(files))
     fresh = [identities.authority.server(f"renewed-{number}") for number in range(6)]

@@ -282,9 +282,10 @@ struct CertificateLoaderTests {
         try server.write(authority.issue("a").certificatePEM, to: "tls.crt")
         try server.write(authority.issue("b").keyPEM(), to: "tls.key")
         do throws(CertificateProblems) {
-            _ = try CertificateLoader.load(
+            _ = try CertificateSource(
                 CertificateDirectories(server: server.path, client: server.path, ca: ca.path),
-                needsServer: true, needsClient: true, now: Int64(time(nil)))
+                needsServer: true, needsClient: true
+            ).load(now: Int64(time(nil)))
             Issue.record("a wrong key was taken")
         } catch {
             #expect(error.sentences.count == 1, "\(error.sentences)")

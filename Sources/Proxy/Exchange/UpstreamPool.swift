@@ -60,7 +60,8 @@ final class UpstreamPool {
     /// The request is over and the connection is good for another.
     func giveBack(_ upstream: HTTP1Upstream) {
         busyCount -= 1
-        guard idle.count < Limits.idlePerPool, !worker.isDraining, isCurrent(upstream.channel), !upstream.channel.isEnding
+        guard idle.count < Limits.idlePerPool, !worker.isDraining, isCurrent(upstream.channel),
+            !upstream.channel.isEnding
         else { return upstream.channel.close() }
         idle.append(upstream)
         upstream.channel.setDeadline(after: worker.timeouts.idle)
