@@ -129,7 +129,7 @@ struct CertificateLoader {
         let check = PairCheck(file: certificateFile, purpose: purpose, now: now)
         var faults = check.faults(in: chain)
         for warning in check.warnings(of: leaf) { warn(warning) }
-        note(purpose.role, certificateFile, chain)
+        note(purpose.role, certificateFile, chain.compactMap { CertificateHandle(der: $0)?.summary })
         var keyDER: [UInt8] = []
         switch PEM.privateKey(key) {
         case .key(let handle) where handle.matches(leaf): keyDER = handle.der
@@ -159,34 +159,44 @@ struct CertificateLoader {
                 return nil
             }
             let file = directory.name(of: name)
-            note(role, file, found)
-            let ends = found.compactMap { CertificateHandle(der: $0)?.summary.notAfter }
-            if let last = ends.max(), last < now {
-                report(
-                    "every certificate of \(file) has expired, the last at \(Timestamp.text(seconds: last)): renew the "
-                        + "authority")
-            } else {
-                for der in found { judgeAnchor(der, file) }
-            }
+            judge(found.compactMap(Anchor.init(der:)), file, role)
             return found
         }
         return unreadableCount == before ? [] : nil
     }
 
-    private mutating func judgeAnchor(_ der: [UInt8], _ file: String) {
-        guard let anchor = CertificateHandle(der: der) else { return }
-        let summary = anchor.summary
-        if summary.notAfter < now {
-            warn("\(summary.subject) of \(file) has expired at \(Timestamp.text(seconds: summary.notAfter)): remove it")
-        }
-        if !anchor.isAuthority {
-            warn("\(summary.subject) of \(file) is not the certificate of an authority: it vouches for itself only")
+    /// Parsing is what costs, and a bundle may be long: each is looked at once.
+    private struct Anchor {
+        let summary: CertificateSummary
+        let isAuthority: Bool
+
+        init?(der: [UInt8]) {
+            guard let certificate = CertificateHandle(der: der) else { return nil }
+            summary = certificate.summary
+            isAuthority = certificate.isAuthority
         }
     }
 
-    private mutating func note(_ role: CertificateSurvey.Role, _ file: String, _ certificates: [[UInt8]]) {
-        let summaries = certificates.compactMap { CertificateHandle(der: $0)?.summary }
-        survey.files.append(CertificateSurvey.File(role: role, path: file, certificates: summaries))
+    private mutating func judge(_ anchors: [Anchor], _ file: String, _ role: CertificateSurvey.Role) {
+        note(role, file, anchors.map(\.summary))
+        if let last = anchors.map(\.summary.notAfter).max(), last < now {
+            return report(
+                "every certificate of \(file) has expired, the last at \(Timestamp.text(seconds: last)): renew the "
+                    + "authority")
+        }
+        for anchor in anchors {
+            let (subject, end) = (anchor.summary.subject, anchor.summary.notAfter)
+            if end < now { warn("\(subject) of \(file) has expired at \(Timestamp.text(seconds: end)): remove it") }
+            if !anchor.isAuthority {
+                warn("\(subject) of \(file) is not the certificate of an authority: it vouches for itself only")
+            }
+        }
+    }
+
+    private mutating func note(
+        _ role: CertificateSurvey.Role, _ file: String, _ certificates: [CertificateSummary]
+    ) {
+        survey.files.append(CertificateSurvey.File(role: role, path: file, certificates: certificates))
     }
 
     private mutating func content(_ name: String, in directory: CertificateDirectory) -> [UInt8]? {

@@ -2,6 +2,13 @@ extension CertificateSurvey {
     /// A certificate that was issued so shortly before is refused where a clock is slow.
     private static let freshSeconds: Int64 = 60
 
+    /// When the next certificate begins to be valid; nil when all of them have.
+    ///
+    /// - Parameter now: seconds since the epoch.
+    func nextStart(after now: Int64) -> Int64? {
+        files.flatMap(\.certificates).map(\.notBefore).filter { $0 > now }.min()
+    }
+
     /// A sentence for each certificate that ends soon, or has begun so lately that a slow clock refuses it.
     ///
     /// Soon is when fewer than the given days are left, and less than a third of its life: a certificate of one day is

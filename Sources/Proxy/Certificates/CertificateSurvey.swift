@@ -40,11 +40,20 @@ package struct CertificateProblems: Error, Equatable {
     package let sentences: [String]
 }
 
-extension CertificateSource {
-    /// Loads all of it, or answers what is wrong.
-    package func load(now: Int64) throws(CertificateProblems) -> TLSMaterial {
-        let survey = CertificateSurvey.take(self, now: now)
+/// What a process starts with.
+struct LoadedCertificates {
+    let source: CertificateSource
+    let material: TLSMaterial
+    let warnings: [String]
+    /// Of the files that it was loaded from, or of older ones.
+    let fingerprint: Int
+
+    init(_ source: CertificateSource, now: Int64) throws(CertificateProblems) {
+        self.source = source
+        fingerprint = source.fingerprint()
+        let survey = CertificateSurvey.take(source, now: now)
         guard let material = survey.material else { throw CertificateProblems(sentences: survey.problems) }
-        return material
+        self.material = material
+        warnings = survey.warnings
     }
 }

@@ -14,7 +14,11 @@ final class CertificateWatcher {
     private var debounce = Debounce()
     private let timer = Deadline()
     private var nextLook: Int64 = 0
-    private var fingerprint: Int?
+    /// Of the files that were looked at last.
+    private var fingerprint: Int
+    /// By the wall clock, in seconds: when these files were loaded in vain, and when a certificate of theirs begins.
+    private var triedAt = Int64.min
+    private var nextStart: Int64?
     private var expiry = ExpiryNotice()
 
     /// For file systems that report no changes, and links that lead out of the watched directories.
@@ -24,10 +28,11 @@ final class CertificateWatcher {
 
     /// - Parameter changed: gets the material that is in force from now on.
     init(
-        _ source: CertificateSource, _ material: TLSMaterial, _ logger: Logger, in reactor: Reactor,
+        _ certificates: LoadedCertificates, _ logger: Logger, in reactor: Reactor,
         changed: @escaping (TLSMaterial) -> Void
     ) throws(SystemError) {
-        status = MaterialStatus(source, material, at: CertificateWatcher.now())
+        status = MaterialStatus(certificates, at: CertificateWatcher.now())
+        fingerprint = certificates.fingerprint
         self.reactor = reactor
         self.logger = logger
         self.changed = changed
@@ -43,7 +48,10 @@ final class CertificateWatcher {
     }
 
     /// Begins to watch. What was loaded at the start may have changed, or be closed to the user the process became.
-    func start() { look() }
+    func start() {
+        for warning in status.warnings { logger.warning("\(warning)") }
+        look()
+    }
 
     private static func now() -> Int64 { linux_wall_microseconds() / 1_000_000 }
 
@@ -70,7 +78,7 @@ final class CertificateWatcher {
         // Watches first: what changes while the files are read is an event.
         inotify?.watch(WatchPlan.requests([directories.server, directories.client, directories.ca]))
         let found = status.source.fingerprint()
-        if found != fingerprint || !status.problems.isEmpty { load(isNew: found != fingerprint) }
+        if found != fingerprint || mayHaveBecomeValid { load() }
         fingerprint = found
         for notice in expiry.notices(status.pairs, now: CertificateWatcher.now()) {
             logger.warning("\(notice)")
@@ -80,12 +88,18 @@ final class CertificateWatcher {
         setTimer()
     }
 
-    private func load(isNew: Bool) {
+    /// Nothing about the files has changed but the time, or the clock was set.
+    private var mayHaveBecomeValid: Bool {
+        guard !status.problems.isEmpty else { return false }
+        let now = CertificateWatcher.now()
+        return now < triedAt || nextStart.map { $0 <= now } ?? false
+    }
+
+    private func load() {
         let now = CertificateWatcher.now()
         let survey = CertificateSurvey.take(status.source, now: now)
         guard var material = survey.material else {
-            // The same fault looked at again is no other failure.
-            guard isNew || survey.problems != status.problems else { return }
+            (triedAt, nextStart) = (now, survey.nextStart(after: now))
             status.failed(survey.problems, at: now)
             for problem in survey.problems {
                 logger.error(

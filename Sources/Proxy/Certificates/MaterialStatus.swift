@@ -14,9 +14,10 @@ final class MaterialStatus {
     private(set) var loadedAt: Int64
     private(set) var failedAt: Int64?
 
-    init(_ source: CertificateSource, _ material: TLSMaterial, at now: Int64) {
-        self.source = source
-        self.material = material
+    init(_ certificates: LoadedCertificates, at now: Int64) {
+        source = certificates.source
+        material = certificates.material
+        warnings = certificates.warnings
         loadedAt = now
     }
 

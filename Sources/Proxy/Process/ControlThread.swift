@@ -46,6 +46,17 @@ final class ControlThread {
         }
     }
 
+    /// Will keep the workers' certificates those of the directories.
+    func watch(_ loaded: LoadedCertificates) throws(FatalError) {
+        let watcher = try system { () throws(SystemError) in
+            try CertificateWatcher(loaded, logger, in: reactor) { [unowned self] material in
+                for worker in workers { worker.send(.material(material)) }
+            }
+        }
+        certificates = watcher
+        health.certificates = watcher.status
+    }
+
     /// Starts the workers and runs until the last one has ended.
     func run(_ setup: WorkerSetup, _ sockets: consuming [ListeningSocket]) throws(FatalError) {
         for index in 0..<configuration.workerThreads {
@@ -54,7 +65,7 @@ final class ControlThread {
             for number in sockets.indices { messages.send(.listen(sockets[number])) }
             workers.append(messages)
         }
-        try watchCertificates(setup.material)
+        certificates?.start()
         runningWorkers = workers.count
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()
@@ -79,18 +90,6 @@ final class ControlThread {
                 }
             }
         }
-    }
-
-    private func watchCertificates(_ material: TLSMaterial) throws(FatalError) {
-        let watcher = try system { () throws(SystemError) in
-            try CertificateWatcher(CertificateSource(configuration), material, logger, in: reactor) {
-                [unowned self] material in
-                for worker in workers { worker.send(.material(material)) }
-            }
-        }
-        certificates = watcher
-        health.certificates = watcher.status
-        watcher.start()
     }
 
     private func resolveUpstream() throws(FatalError) {

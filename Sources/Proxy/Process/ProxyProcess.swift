@@ -20,7 +20,7 @@ package struct ProxyProcess {
     /// Runs until a signal ends it.
     package func run() throws(FatalError) {
         linux_ignore_sigpipe()
-        let material = try loadMaterial()
+        let certificates = try loadCertificates()
         let isTransparent = configuration.capture.isTransparent
         try system { () throws(SystemError) in try Privileges.raise() }
         if isTransparent, !Privileges.allowTransparency {
@@ -43,15 +43,17 @@ package struct ProxyProcess {
         announce(opened)
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
-            configuration: configuration, material: material, logger: logger, sink: sink, names: names,
+            configuration: configuration, material: certificates.material, logger: logger, sink: sink, names: names,
             connections: ConnectionBudget(limit: configuration.maxConnections))
+        try control.watch(certificates)
         try control.run(setup, consume sockets)
         sink.flush()
     }
 
-    private func loadMaterial() throws(FatalError) -> TLSMaterial {
+    private func loadCertificates() throws(FatalError) -> LoadedCertificates {
         do throws(CertificateProblems) {
-            return try CertificateSource(configuration).load(now: linux_wall_microseconds() / 1_000_000)
+            return try LoadedCertificates(
+                CertificateSource(configuration), now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences)
         }
