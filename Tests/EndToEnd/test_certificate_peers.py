@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from datetime import timedelta
@@ -153,6 +154,22 @@ def test_a_client_that_never_rests_is_told_with_its_next_answer(start_proxy, ide
             assert time.monotonic() < deadline, "no answer said close"
             time.sleep(0.02)
         assert client.is_closed()
+
+
+def test_many_connections_end_in_slices_and_none_is_forgotten(start_proxy, identities, trust, second):
+    proxy = start_proxy(CA_DIR=str(trust), WORKER_THREADS="1")
+    with contextlib.ExitStack() as stack:
+        ended = [stack.enter_context(proxy.connect(second[1])) for _ in range(150)]
+        stay = [stack.enter_context(proxy.connect()) for _ in range(20)]
+        for client in ended + stay:
+            assert client.request("/status/200").status == 200
+        remove_second(identities, trust, proxy)
+        for client in ended:
+            client.stream.settimeout(5)
+            assert client.is_closed()
+        assert all(client.request("/status/200").status == 200 for client in stay)
+    line = wait_until(lambda: log_lines(proxy, ENDED), "the log counts them")[0]
+    assert line["trust_anchor_removed"] == "150"
 
 
 def test_a_tunnel_gets_time_and_is_cut_then(start_proxy, identities, trust, second):

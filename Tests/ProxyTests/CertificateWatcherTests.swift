@@ -1,5 +1,6 @@
 import Addressing
 import Glibc
+import Logging
 import Testing
 
 @testable import Proxy
@@ -55,10 +56,57 @@ struct CertificateWatcherTests {
         #expect(seen.take())
     }
 
+    /// A link that leads out of the directory: no event tells of its target.
+    @Test func whatNoEventTellsIsFoundByLookingNowAndThen() throws {
+        let authority = Authority()
+        let (home, elsewhere, ca) = (try TemporaryDirectory(), try TemporaryDirectory(), try TemporaryDirectory())
+        func write(_ pair: IssuedPair) throws {
+            try elsewhere.write(pair.certificatePEM + pair.keyPEM(), to: "all.pem")
+        }
+        try write(authority.issue("first"))
+        try ca.write(authority.pair.certificatePEM, to: "ca.crt")
+        home.link("tls.crt", to: "\(elsewhere.path)/all.pem")
+        let source = CertificateSource(
+            CertificateDirectories(server: home.path, client: "/no/such", ca: ca.path), needsServer: true,
+            needsClient: false)
+        let reactor = try Reactor()
+        var taken: [String?] = []
+        let watcher = try CertificateWatcher(
+            LoadedCertificates(source, now: Int64(time(nil))), Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            in: reactor, lookingEvery: 200_000
+        ) { material in
+            taken.append(material.server?.leaf.commonName)
+            reactor.stop()
+        }
+        let limit = Deadline()
+        try limit.attach(to: reactor)
+        limit.action = { reactor.stop() }
+        limit.set(after: 10_000_000)
+        watcher.start()
+        try write(authority.issue("second"))
+        reactor.run()
+        #expect(taken == ["second"])
+        #expect(watcher.status.reloads == 1 && watcher.status.problems.isEmpty)
+    }
+
+    @Test func aClientPairThatNobodyNeedsMayExpire() throws {
+        let authority = Authority()
+        let pair = authority.issue("client").credentials()
+        let material = TLSMaterial(
+            server: nil, client: pair, serverTrust: [], clientTrust: [], ticketKeys: TLSMaterial.makeTicketKeys())
+        for isNeeded in [false, true] {
+            let source = CertificateSource(
+                CertificateDirectories(server: "", client: "", ca: ""), needsServer: false, needsClient: isNeeded)
+            let status = MaterialStatus(source, material, at: 0)
+            #expect(status.obstacles(pair.leaf.notAfter).isEmpty)
+            #expect(status.obstacles(pair.leaf.notAfter + 1).isEmpty == !isNeeded)
+        }
+    }
+
     @Test func anEndIsAnnouncedOnceSoonAndOnceOver() {
         let authority = Authority()
         let leaf = authority.issue("server").credentials().leaf
-        let pairs = [MaterialStatus.InForce(role: "server", certificate: leaf)]
+        let pairs = [MaterialStatus.InForce(role: .server, certificate: leaf)]
         var notice = ExpiryNotice()
         let life = leaf.notAfter - leaf.notBefore
         #expect(notice.notices(pairs, now: leaf.notBefore + life / 2).isEmpty)
@@ -69,7 +117,7 @@ struct CertificateWatcherTests {
         #expect(over.count == 1 && over[0].contains("expired at"))
         #expect(notice.notices(pairs, now: leaf.notAfter + 100).isEmpty)
         let renewed = authority.issue("server") { $0.end = 1 }.credentials().leaf
-        #expect(notice.notices([.init(role: "server", certificate: renewed)], now: renewed.notAfter + 1).count == 1)
+        #expect(notice.notices([.init(role: .server, certificate: renewed)], now: renewed.notAfter + 1).count == 1)
     }
 
     @Test(arguments: [

@@ -21,6 +21,8 @@ final class CertificateWatcher {
     private var nextStart: Int64?
     private var expiry = ExpiryNotice()
 
+    private let lookMicroseconds: Int64
+
     /// For file systems that report no changes, and links that lead out of the watched directories.
     static let lookMicroseconds: Int64 = 60_000_000
     /// While something is wrong: a certificate becomes valid, or a file readable, without any event.
@@ -29,12 +31,15 @@ final class CertificateWatcher {
     /// - Parameter changed: gets the material that is in force from now on.
     init(
         _ certificates: LoadedCertificates, _ logger: Logger, in reactor: Reactor,
+        lookingEvery lookMicroseconds: Int64 = CertificateWatcher.lookMicroseconds,
         changed: @escaping (TLSMaterial) -> Void
     ) throws(SystemError) {
-        status = MaterialStatus(certificates, at: CertificateWatcher.now())
+        status = MaterialStatus(
+            certificates.source, certificates.material, certificates.warnings, at: CertificateWatcher.now())
         fingerprint = certificates.fingerprint
         self.reactor = reactor
         self.logger = logger
+        self.lookMicroseconds = lookMicroseconds
         self.changed = changed
         do throws(SystemError) {
             inotify = try Inotify(in: reactor) { [unowned self] in directoriesChanged() }
@@ -84,7 +89,7 @@ final class CertificateWatcher {
             logger.warning("\(notice)")
         }
         let isCalm = inotify != nil && status.problems.isEmpty
-        nextLook = reactor.now + (isCalm ? CertificateWatcher.lookMicroseconds : CertificateWatcher.retryMicroseconds)
+        nextLook = reactor.now + (isCalm ? lookMicroseconds : CertificateWatcher.retryMicroseconds)
         setTimer()
     }
 

@@ -14,10 +14,10 @@ final class MaterialStatus {
     private(set) var loadedAt: Int64
     private(set) var failedAt: Int64?
 
-    init(_ certificates: LoadedCertificates, at now: Int64) {
-        source = certificates.source
-        material = certificates.material
-        warnings = certificates.warnings
+    init(_ source: CertificateSource, _ material: TLSMaterial, _ warnings: [String] = [], at now: Int64) {
+        self.source = source
+        self.material = material
+        self.warnings = warnings
         loadedAt = now
     }
 
@@ -45,14 +45,16 @@ final class MaterialStatus {
 
     /// A certificate in force, and what for.
     struct InForce {
-        let role: StaticString
+        enum Role: String { case server, client }
+
+        let role: Role
         let certificate: CertificateSummary
     }
 
     var pairs: [InForce] {
         var pairs: [InForce] = []
-        if let server = material.server { pairs.append(InForce(role: "server", certificate: server.leaf)) }
-        if let client = material.client { pairs.append(InForce(role: "client", certificate: client.leaf)) }
+        if let server = material.server { pairs.append(InForce(role: .server, certificate: server.leaf)) }
+        if let client = material.client { pairs.append(InForce(role: .client, certificate: client.leaf)) }
         return pairs
     }
 
@@ -60,7 +62,8 @@ final class MaterialStatus {
     ///
     /// - Parameter now: seconds since the epoch.
     func obstacles(_ now: Int64) -> [String] {
-        pairs.compactMap { pair in
+        let needed = pairs.filter { source.needsClient || $0.role != .client }
+        return needed.compactMap { pair in
             guard pair.certificate.notAfter < now else { return nil }
             return
                 "the \(pair.role) certificate in force expired at \(Timestamp.text(seconds: pair.certificate.notAfter))"

@@ -15,15 +15,18 @@ final class PeerSweep {
     /// Anchors that peers must lead to, as DER, by the side that this process has in the connection.
     private var serverAnchors: Set<[UInt8]> = []
     private var clientAnchors: Set<[UInt8]> = []
-    /// Until when chains are looked at: a handshake that began under the old trust may end a little later.
+    /// Passes that begin before then look at chains: a handshake that began under the old trust may end a little later.
     private var looksAtChainsUntil = Int64.min
+    private var looksAtChains = false
     private var endedInPass = (expired: 0, distrusted: 0, cut: 0)
 
     static let passMicroseconds: Int64 = 5_000_000
     static let sliceMicroseconds: Int64 = 100_000
     /// Chains verified or connections ended in one slice: a few milliseconds of work, and some three hundred peers a
     /// second that must shake hands again.
-    static let workPerSlice = 32
+    static let endsPerSlice = 32
+    /// Trust anchors looked up in the time that one chain takes to verify.
+    static let looksPerEnd = 8
 
     init(_ worker: Worker) throws(SystemError) {
         self.worker = worker
@@ -43,43 +46,44 @@ final class PeerSweep {
     }
 
     private func slice() {
-        if rest.isEmpty { rest = worker.channels[...] }
-        let wallSeconds = linux_wall_microseconds() / 1_000_000
-        var work = 0
-        while work < PeerSweep.workPerSlice, let channel = rest.popFirst() {
-            if judge(channel, wallSeconds) { work += 1 }
+        if rest.isEmpty {
+            rest = worker.channels[...]
+            looksAtChains = worker.now < looksAtChainsUntil
         }
+        let wallSeconds = linux_wall_microseconds() / 1_000_000
+        var budget = PeerSweep.endsPerSlice * PeerSweep.looksPerEnd
+        while budget > 0, let channel = rest.popFirst() { budget -= judge(channel, wallSeconds) }
         if rest.isEmpty { passEnded() }
         timer.set(after: rest.isEmpty ? PeerSweep.passMicroseconds : PeerSweep.sliceMicroseconds)
     }
 
-    /// Answers whether that was work.
-    private func judge(_ channel: Channel, _ wallSeconds: Int64) -> Bool {
-        guard channel.isOpen, channel.isTLS else { return false }
+    /// Answers what that cost, in looks.
+    private func judge(_ channel: Channel, _ wallSeconds: Int64) -> Int {
+        guard channel.isOpen, channel.isTLS else { return 0 }
         if channel.isEnding {
-            guard channel.endsAt <= worker.now else { return false }
+            guard channel.endsAt <= worker.now else { return 0 }
             endedInPass.cut += 1
             worker.counters.peersCut += 1
             channel.giveUp(.peerOutlived)
-            return true
+            return PeerSweep.looksPerEnd
         }
         if channel.peerExpiry < wallSeconds {
             endedInPass.expired += 1
             worker.counters.peersExpired += 1
             end(channel)
-            return true
+            return PeerSweep.looksPerEnd
         }
-        guard worker.now < looksAtChainsUntil else { return false }
+        guard looksAtChains else { return 0 }
         let (anchors, context) =
             channel.isServerSide
             ? (serverAnchors, worker.serverContext) : (clientAnchors, worker.clientContext?.context)
-        if let anchor = channel.peerAnchor, anchors.contains(anchor) { return false }
+        if let anchor = channel.peerAnchor, anchors.contains(anchor) { return 1 }
         // Another anchor may vouch for it: a renewed one with the same key, or a second authority.
-        if let context, channel.peerIsTrusted(by: context) { return true }
+        if let context, channel.peerIsTrusted(by: context) { return PeerSweep.looksPerEnd }
         endedInPass.distrusted += 1
         worker.counters.peersDistrusted += 1
         end(channel)
-        return true
+        return PeerSweep.looksPerEnd
     }
 
     private func end(_ channel: Channel) {
