@@ -53,8 +53,10 @@ final class PeerSweep {
         let wallSeconds = linux_wall_microseconds() / 1_000_000
         var budget = PeerSweep.endsPerSlice * PeerSweep.looksPerEnd
         while budget > 0, let channel = rest.popFirst() { budget -= judge(channel, wallSeconds) }
-        if rest.isEmpty { passEnded() }
-        timer.set(after: rest.isEmpty ? PeerSweep.passMicroseconds : PeerSweep.sliceMicroseconds)
+        guard rest.isEmpty else { return timer.set(after: PeerSweep.sliceMicroseconds) }
+        rest = []  // an empty slice would hold on to all that it once had
+        passEnded()
+        timer.set(after: PeerSweep.passMicroseconds)
     }
 
     /// Answers what that cost, in looks.
