@@ -11,6 +11,11 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// For the data plane, whose objects belong to one thread each: see docs/decisions/0007-exclusivity.md.
+let uncheckedInRelease: [SwiftSetting] = [
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+]
+
 let package = Package(
     name: "sidecar",
     products: [
@@ -35,7 +40,7 @@ let package = Package(
                 "Addressing", "CLinux", "CNghttp2", "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict + uncheckedInRelease),
         .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter"], swiftSettings: strict),
         .executableTarget(
             name: "sidecar",
