@@ -25,22 +25,37 @@ package enum CaptureInstaller {
         try transaction.replaceTable(with: plan)
     }
 
-    /// What differs between the kernel and the plan, a sentence each; empty when nothing does.
-    package static func verify(_ plan: CapturePlan) throws(NetSetupError) -> [String] {
-        var differences = try compareTable(plan)
+    /// What differs between the kernel and the plan; empty when nothing does.
+    package static func verify(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
+        try verifyTable(plan) + verifyRouting(plan)
+    }
+
+    /// As much of `verify` as this process may: reading nftables needs the capability NET_ADMIN, routes and policy rules
+    /// need none.
+    package static func verifyReadable(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
+        do {
+            return try verify(plan)
+        } catch {
+            guard error.isPermission else { throw error }
+            return try verifyRouting(plan)
+        }
+    }
+
+    static func verifyRouting(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
+        var differences: [CaptureDifference] = []
         for isIPv6 in [false, true] {
-            let family = isIPv6 ? "IPv6" : "IPv4"
             if try check("read routes", nf_route_exists(isIPv6 ? 1 : 0, plan.routingTable)) == 0 {
-                differences.append("the \(family) route `local default dev lo table \(plan.routingTable)` is missing")
+                differences.append(.routeMissing(isIPv6: isIPv6, table: plan.routingTable))
             }
             let present = try policies(isIPv6)
             let wanted = plan.policyRules.filter { $0.isIPv6 == isIPv6 }
             for rule in wanted where !present.contains(where: { same($0, rule.raw) }) {
-                differences.append("the \(family) policy rule with priority \(rule.priority) is missing")
+                differences.append(.policyMissing(rule))
             }
             for rule in present where isOurs(rule) && !wanted.contains(where: { same($0.raw, rule) }) {
+                let mark = rule.mark_mask == 0 ? nil : FirewallMark(value: rule.mark, mask: rule.mark_mask)
                 differences.append(
-                    "there is an \(family) policy rule with priority \(rule.priority) that is not in the plan")
+                    .policyUnknown(isIPv6: isIPv6, priority: rule.priority, mark: mark, table: rule.table))
             }
         }
         return differences
@@ -59,47 +74,51 @@ package enum CaptureInstaller {
 
     // MARK: the table
 
-    private static func compareTable(_ plan: CapturePlan) throws(NetSetupError) -> [String] {
+    static func verifyTable(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
         let chains = try Listing.chains()
-        guard !chains.isEmpty else { return ["the table inet \(CapturePlan.table) is missing"] }
+        guard !chains.isEmpty else { return [.tableMissing] }
         let rules = try Listing.rules()
-        var differences: [String] = []
+        var differences: [CaptureDifference] = []
         for chain in plan.chains {
-            guard let found = chains.first(where: { $0.name == chain.name }) else {
-                differences.append("the chain \(chain.name) is missing")
+            guard let found = chains.first(where: { $0.chain == chain.name }) else {
+                differences.append(.chainMissing(chain.name))
                 continue
             }
             if found.text != chain.kernelText {
-                differences.append("the chain \(chain.name) is `\(found.text)` instead of `\(chain.kernelText)`")
+                differences.append(.chainChanged(chain.name, found: found.text, wanted: chain.kernelText))
             }
-            let present = rules.filter { $0.name == chain.name }.map(\.text)
+            let present = rules.filter { $0.chain == chain.name }.map(\.text)
             differences += try compare(chain, with: present)
         }
-        for found in chains where !plan.chains.contains(where: { $0.name == found.name }) {
-            differences.append("there is a chain \(found.name) that is not in the plan")
+        for found in chains where !plan.chains.contains(where: { $0.name == found.chain }) {
+            differences.append(.chainUnknown(found.chain))
         }
         return differences
     }
 
-    private static func compare(_ chain: Chain, with present: [String]) throws(NetSetupError) -> [String] {
-        var differences: [String] = []
-        var wanted: [(rule: Rule, text: String)] = []
+    private static func compare(
+        _ chain: Chain, with present: [String]
+    ) throws(NetSetupError) -> [CaptureDifference] {
+        var differences: [CaptureDifference] = []
+        let wanted = try kernelTexts(of: chain)
+        for (rule, text) in zip(chain.rules, wanted) where !present.contains(text) {
+            differences.append(.ruleMissing(chain: chain.name, rule))
+        }
+        let extra = present.count { !wanted.contains($0) }
+        if extra > 0 { differences.append(.rulesUnknown(chain: chain.name, count: extra)) }
+        if differences.isEmpty, present != wanted { differences.append(.rulesReordered(chain: chain.name)) }
+        return differences
+    }
+
+    /// The chain's rules as a listing would show them.
+    static func kernelTexts(of chain: Chain) throws(NetSetupError) -> [String] {
+        var texts: [String] = []
         for rule in chain.rules {
             let encoder = try RuleEncoder(rule, chain: chain.name)
             guard let text = encoder.text else { throw .system("encode a rule", ENOMEM) }
-            wanted.append((rule, text))
+            texts.append(text)
         }
-        for (rule, text) in wanted where !present.contains(text) {
-            differences.append("in the chain \(chain.name) the rule `\(rule.text)` is missing or changed")
-        }
-        let extra = present.filter { text in !wanted.contains { $0.text == text } }.count
-        if extra > 0 {
-            differences.append("in the chain \(chain.name) there are \(extra) rules that are not in the plan")
-        }
-        if differences.isEmpty, present != wanted.map(\.text) {
-            differences.append("the rules of the chain \(chain.name) are in another order or repeated")
-        }
-        return differences
+        return texts
     }
 
     // MARK: policy rules

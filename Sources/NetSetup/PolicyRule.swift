@@ -1,7 +1,7 @@
 import Addressing
 
 /// One rule of `ip rule`: which packets look their route up in the capture table.
-struct PolicyRule: Equatable {
+package struct PolicyRule: Equatable {
     enum Selector: Equatable {
         case mark(FirewallMark)
         /// Packets of this host from a loopback address to elsewhere.
