@@ -4,12 +4,15 @@ final class Health {
     var isDraining = false
     var hasUpstream = false
     var needsUpstream = false
+    /// What keeps captured connections from the proxy, a sentence each.
+    var captureFaults: [String] = []
 
     /// Why the pod should get no traffic, one sentence each; empty when it should.
     var obstacles: [String] {
         var obstacles: [String] = []
         if !isStarted { obstacles.append("the workers have not started") }
         if needsUpstream, !hasUpstream { obstacles.append("UPSTREAM_URL has no address yet") }
+        obstacles += captureFaults.map { "capture: \($0)" }
         if isDraining { obstacles.append("draining") }
         return obstacles
     }

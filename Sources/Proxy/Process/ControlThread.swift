@@ -24,9 +24,12 @@ final class ControlThread {
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
     private var monitor: MonitorServer?
+    private var captureWatch: CaptureWatch?
     private let shutdownLimit = Deadline()
 
-    init(_ configuration: Configuration, logger: Logger) throws(FatalError) {
+    init(
+        _ configuration: Configuration, logger: Logger, verifyCapture: @escaping CaptureWatch.Verify
+    ) throws(FatalError) {
         self.configuration = configuration
         self.logger = logger
         reactor = try system { () throws(SystemError) in try Reactor() }
@@ -38,6 +41,11 @@ final class ControlThread {
             try MailboxReader(mailbox, in: reactor) { [unowned self] in receive($0) }
         }
         try system { () throws(SystemError) in try shutdownLimit.attach(to: reactor) }
+        if configuration.capture.isTransparent {
+            captureWatch = try system { () throws(SystemError) in
+                try CaptureWatch(verifyCapture, health, logger, in: reactor)
+            }
+        }
         if let port = configuration.monitorPort {
             monitor = try MonitorServer(port: port, health: health, in: reactor)
         } else {
@@ -56,6 +64,7 @@ final class ControlThread {
         runningWorkers = workers.count
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()
+        captureWatch?.look()
         health.isStarted = true
         linux_release_code_pages()
         reactor.run()

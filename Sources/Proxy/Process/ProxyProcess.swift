@@ -10,11 +10,17 @@ package struct ProxyProcess {
     private let configuration: Configuration
     private let logger: Logger
     private let sink: LogSink
+    private let verifyCapture: CaptureWatch.Verify
 
-    package init(_ configuration: Configuration, logger: Logger, sink: LogSink) {
+    /// - Parameter verifyCapture: says what differs between the kernel's capture rules and those that this
+    ///   configuration needs.
+    package init(
+        _ configuration: Configuration, logger: Logger, sink: LogSink, verifyCapture: @escaping CaptureWatch.Verify
+    ) {
         self.configuration = configuration
         self.logger = logger
         self.sink = sink
+        self.verifyCapture = verifyCapture
     }
 
     /// Runs until a signal ends it.
@@ -35,10 +41,11 @@ package struct ProxyProcess {
             sockets.append(ListeningSocket(consume socket, entry.role))
             opened.append(entry)
         }
-        let control = try ControlThread(configuration, logger: logger)
+        let control = try ControlThread(configuration, logger: logger, verifyCapture: verifyCapture)
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
+        if configuration.isSandboxed { Sandbox.enter(Sandbox.readablePaths(configuration), logger) }
         sink.start()
         announce(opened)
         let names = try system { () throws(SystemError) in try NameService() }
