@@ -525,7 +525,7 @@ int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity) {
     return result < 0 ? result : policies.count;
 }
 
-static int change_route(int is_ipv6, uint32_t table, uint16_t type, uint16_t flags) {
+static int change_route(int is_ipv6, uint32_t table, enum nf_route kind, uint16_t type, uint16_t flags) {
     char request[512];
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
     header->nlmsg_type = type;
@@ -534,23 +534,25 @@ static int change_route(int is_ipv6, uint32_t table, uint16_t type, uint16_t fla
     struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
     route->rtm_family = (uint8_t)family(is_ipv6);
     route->rtm_table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
-    route->rtm_type = RTN_LOCAL;
-    route->rtm_scope = is_ipv6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST;
+    route->rtm_type = kind == NF_ROUTE_LOCAL ? RTN_LOCAL : RTN_UNREACHABLE;
+    route->rtm_scope = is_ipv6 || kind != NF_ROUTE_LOCAL ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST;
     route->rtm_protocol = RTPROT_STATIC;
     mnl_attr_put_u32(header, RTA_TABLE, table);
-    mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
+    if (kind == NF_ROUTE_LOCAL) mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
     return netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
 }
 
-int nf_route_add(int is_ipv6, uint32_t table) {
-    return change_route(is_ipv6, table, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+int nf_route_add(int is_ipv6, uint32_t table, enum nf_route kind) {
+    return change_route(is_ipv6, table, kind, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
 }
 
-int nf_route_delete(int is_ipv6, uint32_t table) { return change_route(is_ipv6, table, RTM_DELROUTE, 0); }
+int nf_route_delete(int is_ipv6, uint32_t table, enum nf_route kind) {
+    return change_route(is_ipv6, table, kind, RTM_DELROUTE, 0);
+}
 
 struct route_search {
     uint32_t table, loopback;
-    int found;
+    enum nf_route found;
 };
 
 static int see_route(const struct nlmsghdr *header, void *context) {
@@ -562,13 +564,13 @@ static int see_route(const struct nlmsghdr *header, void *context) {
         if (mnl_attr_get_type(attribute) == RTA_TABLE) table = mnl_attr_get_u32(attribute);
         if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
     }
-    if (table == search->table && interface == search->loopback && route->rtm_type == RTN_LOCAL &&
-        route->rtm_dst_len == 0)
-        search->found = 1;
+    if (table != search->table || route->rtm_dst_len != 0) return MNL_CB_OK;
+    if (route->rtm_type == RTN_LOCAL && interface == search->loopback) search->found = NF_ROUTE_LOCAL;
+    if (route->rtm_type == RTN_UNREACHABLE && !search->found) search->found = NF_ROUTE_UNREACHABLE;
     return MNL_CB_OK;
 }
 
-int nf_route_exists(int is_ipv6, uint32_t table) {
+int nf_route_find(int is_ipv6, uint32_t table) {
     char request[256];
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
     header->nlmsg_type = RTM_GETROUTE;
@@ -576,7 +578,7 @@ int nf_route_exists(int is_ipv6, uint32_t table) {
     header->nlmsg_seq = 1;
     struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
     route->rtm_family = (uint8_t)family(is_ipv6);
-    struct route_search search = {table, if_nametoindex("lo"), 0};
+    struct route_search search = {table, if_nametoindex("lo"), NF_ROUTE_NONE};
     int result = netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_route, &search, 1);
-    return result < 0 ? result : search.found;
+    return result < 0 ? result : (int)search.found;
 }

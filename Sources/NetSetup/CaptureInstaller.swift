@@ -9,8 +9,10 @@ package enum CaptureInstaller {
     /// Routes come first and the table last, in one transaction: until it stands nothing is captured, and from then
     /// on everything.
     package static func apply(_ plan: CapturePlan) throws(NetSetupError) {
-        for isIPv6 in [false, true] {
-            try check("add the route of table \(plan.routingTable)", nf_route_add(isIPv6 ? 1 : 0, plan.routingTable))
+        for isIPv6 in families {
+            let route = wantedRoute(isIPv6)  // replaces one of the other kind
+            try check(
+                "add the route of table \(plan.routingTable)", nf_route_add(isIPv6 ? 1 : 0, plan.routingTable, route))
             let present = try policies(isIPv6)
             let wanted = plan.policyRules.filter { $0.isIPv6 == isIPv6 }.map(\.raw)
             for stale in present where isOurs(stale) && !wanted.contains(where: { same($0, stale) }) {
@@ -43,8 +45,9 @@ package enum CaptureInstaller {
 
     static func verifyRouting(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
         var differences: [CaptureDifference] = []
-        for isIPv6 in [false, true] {
-            if try check("read routes", nf_route_exists(isIPv6 ? 1 : 0, plan.routingTable)) == 0 {
+        for isIPv6 in families {
+            let route = try check("read routes", nf_route_find(isIPv6 ? 1 : 0, plan.routingTable))
+            if route != CInt(wantedRoute(isIPv6).rawValue) {
                 differences.append(.routeMissing(isIPv6: isIPv6, table: plan.routingTable))
             }
             let present = try policies(isIPv6)
@@ -65,10 +68,12 @@ package enum CaptureInstaller {
     package static func remove(_ plan: CapturePlan) throws(NetSetupError) {
         let transaction = try Transaction()
         try transaction.removeTable()
-        for isIPv6 in [false, true] {
+        for isIPv6 in families {
             for rule in try policies(isIPv6) where isOurs(rule) { try delete(rule) }
-            let result = nf_route_delete(isIPv6 ? 1 : 0, plan.routingTable)
-            if result != -ESRCH, result != -ENOENT { try check("delete the route", result) }
+            for route in [NF_ROUTE_LOCAL, NF_ROUTE_UNREACHABLE] {
+                let result = nf_route_delete(isIPv6 ? 1 : 0, plan.routingTable, route)
+                if result != -ESRCH, result != -ENOENT { try check("delete the route", result) }
+            }
         }
     }
 
@@ -121,7 +126,17 @@ package enum CaptureInstaller {
         return texts
     }
 
-    // MARK: policy rules
+    // MARK: routing
+
+    /// The families that the kernel has.
+    private static var families: [Bool] { SystemFile.exists("/proc/net/if_inet6") ? [false, true] : [false] }
+
+    /// Where IPv6 is switched off on `lo`, the kernel takes no local route for it; marked packets of an interface that
+    /// has IPv6 all the same must not leave by another route.
+    private static func wantedRoute(_ isIPv6: Bool) -> nf_route {
+        let isOff = isIPv6 && SystemFile.number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") == 1
+        return isOff ? NF_ROUTE_UNREACHABLE : NF_ROUTE_LOCAL
+    }
 
     private static func policies(_ isIPv6: Bool) throws(NetSetupError) -> [nf_policy] {
         var list = [nf_policy](repeating: nf_policy(), count: 1_024)

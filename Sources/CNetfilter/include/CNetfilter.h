@@ -94,11 +94,14 @@ int nf_policy_add(const struct nf_policy *policy);
 int nf_policy_delete(const struct nf_policy *policy);
 int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity);
 
-/// `local default dev lo table T`.
-int nf_route_add(int is_ipv6, uint32_t table);
-int nf_route_delete(int is_ipv6, uint32_t table);
-/// 1 when the route is there.
-int nf_route_exists(int is_ipv6, uint32_t table);
+/// The default route of the table: `local default dev lo`, or `unreachable default`.
+enum nf_route { NF_ROUTE_NONE, NF_ROUTE_LOCAL, NF_ROUTE_UNREACHABLE };
+
+/// -EACCES where IPv6 is switched off on lo, which takes only the unreachable one.
+int nf_route_add(int is_ipv6, uint32_t table, enum nf_route kind);
+int nf_route_delete(int is_ipv6, uint32_t table, enum nf_route kind);
+/// Which of them is there.
+int nf_route_find(int is_ipv6, uint32_t table);
 
 // MARK: sockets
 

@@ -46,10 +46,11 @@ enum CapabilityCheck {
         if own.user != 0, own.permitted >> Capability.netRaw.rawValue & 1 == 0 {
             return .problem(
                 .capabilities,
-                "the capability NET_RAW is allowed here, but user \(own.user) does not get it, and TRANSPARENT=true needs it",
+                "NET_RAW is allowed here and TRANSPARENT=true needs it, but user \(own.user) does not get it: the binary has "
+                    + "no file capability",
                 fix:
-                    "give the binary its file capability (setcap cap_net_raw+p), without allowPrivilegeEscalation: false, "
-                    + "or start the proxy as root: it becomes PROXY_UID by itself")
+                    "give it one (setcap cap_net_raw+p), or start the proxy as root with NET_RAW, SETUID and SETGID: it "
+                    + "becomes PROXY_UID by itself")
         }
         return .ok(.capabilities, "NET_RAW can be had here")
     }

@@ -35,7 +35,7 @@ struct ProcessCheck {
         let wanted = expectation.settings.proxyUID
         let who = "the proxy (process \(proxy.id)) runs as user \(proxy.user)"
         if proxy.user == 0 {
-            return .problem(
+            return .warning(
                 .process, who + ", which is root",
                 fix:
                     "set runAsUser: \(wanted) for its container, or leave it CAP_SETUID and CAP_SETGID to become PROXY_UID"

@@ -19,7 +19,7 @@ enum SysctlCheck {
             findings.append(
                 .problem(
                     .sysctls,
-                    "IPv6 is on, but off on the interface lo: captured IPv6 connections cannot reach the proxy",
+                    "IPv6 is on, but off on the interface lo: captured IPv6 connections are refused",
                     fix: "set net.ipv6.conf.lo.disable_ipv6=0, or switch IPv6 off everywhere"))
         }
         let values = names.compactMap { name in facts.sysctls[name].map { "\(name.dropFirst(4))=\($0)" } }

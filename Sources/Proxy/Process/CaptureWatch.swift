@@ -19,6 +19,8 @@ package final class CaptureWatch {
 
     /// Rules seldom change by themselves, and reading them takes the control thread about a millisecond.
     static let pauseMicroseconds: Int64 = 30_000_000
+    /// While something is amiss, `init` may be about to mend it.
+    static let pauseAmissMicroseconds: Int64 = 2_000_000
 
     init(
         _ verify: @escaping Verify, _ health: Health, _ logger: Logger, in reactor: Reactor
@@ -32,8 +34,9 @@ package final class CaptureWatch {
 
     /// Looks now, and again after a pause, for as long as the reactor runs.
     func look() {
-        pause.set(after: CaptureWatch.pauseMicroseconds)
         let finding = verify()
+        let isFine = finding == .differences([])
+        pause.set(after: isFine ? CaptureWatch.pauseMicroseconds : CaptureWatch.pauseAmissMicroseconds)
         guard finding != last else { return }
         last = finding
         switch finding {
