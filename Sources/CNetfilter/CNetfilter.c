@@ -462,10 +462,10 @@ static int change_policy(const struct nf_policy *policy, uint16_t type, uint16_t
     header->nlmsg_seq = 1;
     struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof *rule);
     rule->family = (uint8_t)family(policy->is_ipv6);
-    rule->action = FR_ACT_TO_TBL;
+    rule->action = policy->table ? FR_ACT_TO_TBL : FR_ACT_UNREACHABLE;
     rule->table = policy->table < 256 ? (uint8_t)policy->table : RT_TABLE_UNSPEC;
     rule->src_len = policy->source_length;
-    mnl_attr_put_u32(header, FRA_TABLE, policy->table);
+    if (policy->table) mnl_attr_put_u32(header, FRA_TABLE, policy->table);
     mnl_attr_put_u32(header, FRA_PRIORITY, policy->priority);
     if (policy->mark_mask) {
         mnl_attr_put_u32(header, FRA_FWMARK, policy->mark);
@@ -491,7 +491,7 @@ static int see_policy(const struct nlmsghdr *header, void *context) {
     struct policies *policies = context;
     const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(header);
     struct nf_policy policy = {.is_ipv6 = rule->family == AF_INET6, .table = rule->table, .source_length = rule->src_len};
-    if (rule->action != FR_ACT_TO_TBL) return MNL_CB_OK;
+    if (rule->action != FR_ACT_TO_TBL && rule->action != FR_ACT_UNREACHABLE) return MNL_CB_OK;
     struct nlattr *attribute;
     mnl_attr_for_each(attribute, header, sizeof *rule) {
         switch (mnl_attr_get_type(attribute)) {
@@ -508,6 +508,7 @@ static int see_policy(const struct nlmsghdr *header, void *context) {
         default: break;
         }
     }
+    if (rule->action == FR_ACT_UNREACHABLE) policy.table = 0;
     if (policies->count < policies->capacity) policies->list[policies->count++] = policy;
     return MNL_CB_OK;
 }
@@ -525,7 +526,7 @@ int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity) {
     return result < 0 ? result : policies.count;
 }
 
-static int change_route(int is_ipv6, uint32_t table, enum nf_route kind, uint16_t type, uint16_t flags) {
+static int change_route(int is_ipv6, uint32_t table, uint16_t type, uint16_t flags) {
     char request[512];
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
     header->nlmsg_type = type;
@@ -534,25 +535,23 @@ static int change_route(int is_ipv6, uint32_t table, enum nf_route kind, uint16_
     struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
     route->rtm_family = (uint8_t)family(is_ipv6);
     route->rtm_table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
-    route->rtm_type = kind == NF_ROUTE_LOCAL ? RTN_LOCAL : RTN_UNREACHABLE;
-    route->rtm_scope = is_ipv6 || kind != NF_ROUTE_LOCAL ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST;
+    route->rtm_type = RTN_LOCAL;
+    route->rtm_scope = is_ipv6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST;
     route->rtm_protocol = RTPROT_STATIC;
     mnl_attr_put_u32(header, RTA_TABLE, table);
-    if (kind == NF_ROUTE_LOCAL) mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
+    mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
     return netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
 }
 
-int nf_route_add(int is_ipv6, uint32_t table, enum nf_route kind) {
-    return change_route(is_ipv6, table, kind, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+int nf_route_add(int is_ipv6, uint32_t table) {
+    return change_route(is_ipv6, table, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
 }
 
-int nf_route_delete(int is_ipv6, uint32_t table, enum nf_route kind) {
-    return change_route(is_ipv6, table, kind, RTM_DELROUTE, 0);
-}
+int nf_route_delete(int is_ipv6, uint32_t table) { return change_route(is_ipv6, table, RTM_DELROUTE, 0); }
 
 struct route_search {
     uint32_t table, loopback;
-    enum nf_route found;
+    int found;
 };
 
 static int see_route(const struct nlmsghdr *header, void *context) {
@@ -564,13 +563,13 @@ static int see_route(const struct nlmsghdr *header, void *context) {
         if (mnl_attr_get_type(attribute) == RTA_TABLE) table = mnl_attr_get_u32(attribute);
         if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
     }
-    if (table != search->table || route->rtm_dst_len != 0) return MNL_CB_OK;
-    if (route->rtm_type == RTN_LOCAL && interface == search->loopback) search->found = NF_ROUTE_LOCAL;
-    if (route->rtm_type == RTN_UNREACHABLE && !search->found) search->found = NF_ROUTE_UNREACHABLE;
+    if (table == search->table && interface == search->loopback && route->rtm_type == RTN_LOCAL &&
+        route->rtm_dst_len == 0)
+        search->found = 1;
     return MNL_CB_OK;
 }
 
-int nf_route_find(int is_ipv6, uint32_t table) {
+int nf_route_exists(int is_ipv6, uint32_t table) {
     char request[256];
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
     header->nlmsg_type = RTM_GETROUTE;
@@ -578,7 +577,7 @@ int nf_route_find(int is_ipv6, uint32_t table) {
     header->nlmsg_seq = 1;
     struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
     route->rtm_family = (uint8_t)family(is_ipv6);
-    struct route_search search = {table, if_nametoindex("lo"), NF_ROUTE_NONE};
+    struct route_search search = {table, if_nametoindex("lo"), 0};
     int result = netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_route, &search, 1);
-    return result < 0 ? result : (int)search.found;
+    return result < 0 ? result : search.found;
 }

@@ -27,7 +27,7 @@ package enum CaptureDifference: Equatable {
             "the \(family(rule.isIPv6)) policy rule with priority \(rule.priority) is missing"
         case .policyUnknown(let isIPv6, let priority, let mark, let table):
             "there is an \(family(isIPv6)) policy rule with priority \(priority) that is not in the plan: "
-                + "it looks \(mark.map { "packets with the mark \($0)" } ?? "packets") up in table \(table)"
+                + "it looks \(mark.map { "packets with the mark \($0)" } ?? "packets") up \(table == 0 ? "nowhere" : "in table \(table)")"
         }
     }
 

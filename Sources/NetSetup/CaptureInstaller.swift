@@ -10,9 +10,10 @@ package enum CaptureInstaller {
     /// on everything.
     package static func apply(_ plan: CapturePlan) throws(NetSetupError) {
         for isIPv6 in families {
-            let route = wantedRoute(isIPv6)  // replaces one of the other kind
-            try check(
-                "add the route of table \(plan.routingTable)", nf_route_add(isIPv6 ? 1 : 0, plan.routingTable, route))
+            if hasLoopback(isIPv6) {
+                try check(
+                    "add the route of table \(plan.routingTable)", nf_route_add(isIPv6 ? 1 : 0, plan.routingTable))
+            }
             let present = try policies(isIPv6)
             let wanted = plan.policyRules.filter { $0.isIPv6 == isIPv6 }.map(\.raw)
             for stale in present where isOurs(stale) && !wanted.contains(where: { same($0, stale) }) {
@@ -46,8 +47,8 @@ package enum CaptureInstaller {
     static func verifyRouting(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
         var differences: [CaptureDifference] = []
         for isIPv6 in families {
-            let route = try check("read routes", nf_route_find(isIPv6 ? 1 : 0, plan.routingTable))
-            if route != CInt(wantedRoute(isIPv6).rawValue) {
+            let hasRoute = try check("read routes", nf_route_exists(isIPv6 ? 1 : 0, plan.routingTable)) == 1
+            if !hasRoute, hasLoopback(isIPv6) {
                 differences.append(.routeMissing(isIPv6: isIPv6, table: plan.routingTable))
             }
             let present = try policies(isIPv6)
@@ -70,10 +71,8 @@ package enum CaptureInstaller {
         try transaction.removeTable()
         for isIPv6 in families {
             for rule in try policies(isIPv6) where isOurs(rule) { try delete(rule) }
-            for route in [NF_ROUTE_LOCAL, NF_ROUTE_UNREACHABLE] {
-                let result = nf_route_delete(isIPv6 ? 1 : 0, plan.routingTable, route)
-                if result != -ESRCH, result != -ENOENT { try check("delete the route", result) }
-            }
+            let result = nf_route_delete(isIPv6 ? 1 : 0, plan.routingTable)
+            if result != -ESRCH, result != -ENOENT { try check("delete the route", result) }
         }
     }
 
@@ -131,11 +130,10 @@ package enum CaptureInstaller {
     /// The families that the kernel has.
     private static var families: [Bool] { SystemFile.exists("/proc/net/if_inet6") ? [false, true] : [false] }
 
-    /// Where IPv6 is switched off on `lo`, the kernel takes no local route for it; marked packets of an interface that
-    /// has IPv6 all the same must not leave by another route.
-    private static func wantedRoute(_ isIPv6: Bool) -> nf_route {
-        let isOff = isIPv6 && SystemFile.number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") == 1
-        return isOff ? NF_ROUTE_UNREACHABLE : NF_ROUTE_LOCAL
+    /// Where IPv6 is switched off on `lo`, the kernel takes no local route for it, and the last policy rule refuses what
+    /// other interfaces send.
+    private static func hasLoopback(_ isIPv6: Bool) -> Bool {
+        !isIPv6 || SystemFile.number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") != 1
     }
 
     private static func policies(_ isIPv6: Bool) throws(NetSetupError) -> [nf_policy] {
@@ -152,7 +150,7 @@ package enum CaptureInstaller {
 
     /// By the priorities, which nobody else has.
     private static func isOurs(_ policy: nf_policy) -> Bool {
-        policy.priority == CapturePlan.markPriority || policy.priority == CapturePlan.loopbackPriority
+        (CapturePlan.markPriority...CapturePlan.refusalPriority).contains(policy.priority)
     }
 
     private static func same(_ left: nf_policy, _ right: nf_policy) -> Bool {
@@ -182,7 +180,7 @@ extension PolicyRule {
         var policy = nf_policy()
         policy.is_ipv6 = isIPv6 ? 1 : 0
         policy.priority = priority
-        policy.table = table
+        policy.table = table ?? 0
         switch selector {
         case .mark(let mark):
             policy.mark = mark.value

@@ -83,6 +83,7 @@ struct nf_policy {
     int is_ipv6;
     uint32_t priority;
     uint32_t mark, mark_mask;
+    /// Where the route is looked up; 0 for nowhere: such packets are unreachable.
     uint32_t table;
     /// Source prefix; length 0 for any.
     uint8_t source[16];
@@ -94,14 +95,11 @@ int nf_policy_add(const struct nf_policy *policy);
 int nf_policy_delete(const struct nf_policy *policy);
 int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity);
 
-/// The default route of the table: `local default dev lo`, or `unreachable default`.
-enum nf_route { NF_ROUTE_NONE, NF_ROUTE_LOCAL, NF_ROUTE_UNREACHABLE };
-
-/// -EACCES where IPv6 is switched off on lo, which takes only the unreachable one.
-int nf_route_add(int is_ipv6, uint32_t table, enum nf_route kind);
-int nf_route_delete(int is_ipv6, uint32_t table, enum nf_route kind);
-/// Which of them is there.
-int nf_route_find(int is_ipv6, uint32_t table);
+/// `local default dev lo table T`. -EACCES where IPv6 is switched off on lo.
+int nf_route_add(int is_ipv6, uint32_t table);
+int nf_route_delete(int is_ipv6, uint32_t table);
+/// 1 when the route is there.
+int nf_route_exists(int is_ipv6, uint32_t table);
 
 // MARK: sockets
 
