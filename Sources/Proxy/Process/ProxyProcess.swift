@@ -50,7 +50,8 @@ package struct ProxyProcess {
         announce(opened)
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
-            configuration: configuration, material: material, logger: logger, sink: sink, names: names)
+            configuration: configuration, material: material, logger: logger, sink: sink, names: names,
+            connections: ConnectionBudget(limit: configuration.maxConnections))
         try control.run(setup, consume sockets)
         sink.flush()
     }

@@ -50,7 +50,7 @@ final class Worker {
     private var logLines: [UInt8] = []
     private let accessLine = AccessLogLine()
     private var listeners: [Listener] = []
-    private let maximumConnections: Int
+    private let budget: ConnectionBudget
     private var connectionCount = 0
     private var handshakesSinceTrim = 0
     private let heapTrim = Deadline()
@@ -69,7 +69,7 @@ final class Worker {
         sink = setup.sink
         accessLog = setup.configuration.log.accessLog
         logsAccess = accessLog != .off
-        maximumConnections = max(1, setup.configuration.maxConnections / setup.configuration.workerThreads)
+        budget = setup.connections
         requestParser = RequestParser(limits: HTTPLimits(maxHeadBytes: setup.configuration.maxHeaderBytes))
         let minimum = setup.configuration.tls.minimumVersion
         serverContext =
@@ -101,7 +101,7 @@ final class Worker {
         let role = socket.role
         do throws(SystemError) {
             let listener = try Listener(
-                socket, in: reactor, hasRoom: { [unowned self] in connectionCount < maximumConnections },
+                socket, in: reactor, within: budget,
                 accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
             listeners.append(listener)
         } catch {
@@ -118,11 +118,13 @@ final class Worker {
             channel.onClose = { [unowned self] in connectionClosed() }
             Intake.start(channel, role, self)
         } catch {
+            budget.giveBack()
             logger.warning("a connection could not be watched", metadata: ["error": "\(error)"])
         }
     }
 
     private func connectionClosed() {
+        budget.giveBack()
         connectionCount -= 1
         if isDraining, connectionCount == 0 { reactor.stop() }
     }
@@ -280,6 +282,8 @@ struct WorkerSetup: Sendable {
     let logger: Logger
     let sink: LogSink
     let names: NameService
+    /// `MAX_CONNECTIONS`, of all workers together.
+    let connections: ConnectionBudget
 }
 
 /// The configured timeouts in microseconds.
