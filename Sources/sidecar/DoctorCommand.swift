@@ -40,7 +40,7 @@ struct DoctorCommand: ParsableCommand {
         }
         let now = Int64(time(nil))
         return [.ok(.configuration, "the environment is valid")] + ClockCheck.findings(now: now)
-            + CertificateCheck.findings(configuration, now: now)
+            + CertificateCheck.findings(configuration, now: now) + [SandboxCheck.finding(configuration)]
             + Doctor(Doctor.Expectation(configuration)).findings
     }
 }

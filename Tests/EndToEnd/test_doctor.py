@@ -97,7 +97,7 @@ def test_a_healthy_pod_has_no_problem_and_nothing_is_left_unlooked_at(patient):
     assert report.code == 0 and report.document["ok"] is True
     assert {finding["severity"] for finding in report.document["findings"]} == {"ok"}
     areas = {finding["area"] for finding in report.document["findings"]}
-    assert areas == {"configuration", "clock", "certificates", "kernel", "process", "capabilities", "sockets", "users",
+    assert areas == {"configuration", "clock", "certificates", "kernel", "sandbox", "process", "capabilities", "sockets", "users",
                      "rules", "routing", "counters", "other-rules", "sysctls"}
 
 

@@ -56,11 +56,11 @@ struct ProcessCheck {
         if proxy.seccompMode != 2 { missing.append("a seccomp filter") }
         guard missing.isEmpty else {
             return .warning(
-                .process, "the proxy (process \(proxy.id)) runs without \(missing.joined(separator: " and "))",
+                .sandbox, "the proxy (process \(proxy.id)) runs without \(missing.joined(separator: " and "))",
                 fix:
                     "leave SANDBOX at true; if it is, the log line `sandbox` at the proxy's start says what the kernel refused"
             )
         }
-        return .ok(.process, "the proxy (process \(proxy.id)) has no_new_privs and a seccomp filter")
+        return .ok(.sandbox, "the proxy (process \(proxy.id)) has no_new_privs and a seccomp filter")
     }
 }

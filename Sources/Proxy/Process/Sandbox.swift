@@ -7,7 +7,13 @@ import Logging
 /// A hole in a parser should lead nowhere: no program to start, no file to write, no packet to forge. Both
 /// fences belong to the thread that puts them up and to those that it starts: call it before any thread starts. What the
 /// kernel or the container runtime refuses is said in the log, and the proxy works without.
-enum Sandbox {
+package enum Sandbox {
+    /// The version of Landlock that this kernel has; nil for none, or where the container runtime refuses it.
+    package static var landlockVersion: Int? {
+        let version = linux_landlock_version()
+        return version > 0 ? Int(version) : nil
+    }
+
     static func enter(_ paths: [String], _ logger: Logger) {
         if let error = refusal("prctl PR_SET_DUMPABLE", linux_forbid_dumps()) {
             logger.warning("sandbox: the memory can be dumped", metadata: ["reason": "\(error)"])
