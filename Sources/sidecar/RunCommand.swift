@@ -15,7 +15,8 @@ struct RunCommand: ParsableCommand {
             let configuration = try Environment.configuration()
             logger = Logger.json(sink, level: configuration.log.level)
             let plan = CapturePlan(CaptureSettings(configuration))
-            try ProxyProcess(configuration, logger: logger, sink: sink) { CaptureVerification.verify(plan) }.run()
+            try ProxyProcess(configuration, logger: logger, sink: sink)
+                .run { CaptureVerification.verify(plan) }
         } catch {
             throw Failure.report(error, logger, sink)
         }

@@ -20,6 +20,7 @@ struct WaitCommand: ParsableCommand {
     private static let pauseMicroseconds: UInt32 = 200_000
 
     func run() throws {
+        endAtSignals()
         let clock = ContinuousClock()
         let end = clock.now + .seconds(timeout)
         let client: MonitorClient
@@ -36,6 +37,13 @@ struct WaitCommand: ParsableCommand {
                 throw StandardError.end([head] + reasons, .temporaryFailure)
             }
             usleep(WaitCommand.pauseMicroseconds)
+        }
+    }
+
+    /// As the first process of a container it would otherwise ignore them, and hold up the end of the pod.
+    private func endAtSignals() {
+        for number in [SIGTERM, SIGINT] {
+            _ = signal(number) { _exit(128 + $0) }
         }
     }
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -75,12 +77,24 @@ def test_wait_without_a_proxy_gives_up_with_75(binary):
     assert "nobody listens" in done.stderr
 
 
-def test_wait_ends_at_a_signal(binary):
-    """In a pod that is being deleted."""
-    waiting = subprocess.Popen([str(binary), "wait"], env=bare_environment() | {"MONITOR_PORT": str(free_port())})
-    time.sleep(0.2)
-    waiting.send_signal(signal.SIGTERM)
-    assert waiting.wait(5) == -signal.SIGTERM
+@pytest.mark.parametrize("prefix", [[], ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]], ids=["child", "first process"])
+def test_wait_ends_at_a_signal(binary, prefix):
+    """In a pod that is being deleted; the first process of a container has no default for signals."""
+    if prefix and os.geteuid() != 0:
+        pytest.skip("a process namespace needs root")
+    waiting = subprocess.Popen([*prefix, str(binary), "wait"], env=bare_environment() | {"MONITOR_PORT": str(free_port())})
+    try:
+        target = wait_until(lambda: child_of(waiting.pid) if prefix else waiting.pid, "it has started")
+        time.sleep(0.3)
+        os.kill(target, signal.SIGTERM)
+        assert waiting.wait(5) == 128 + signal.SIGTERM
+    finally:
+        waiting.kill()
+
+
+def child_of(pid: int) -> int | None:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(found[0]) if found else None
 
 
 @pytest.mark.parametrize("settings, said", [

@@ -1,18 +1,18 @@
 /// What `/live` and `/ready` answer from. It belongs to the control thread.
 final class Health {
+    /// What keeps captured connections from the proxy, a sentence each.
+    var captureFaults: [String] = []
     var isStarted = false
     var isDraining = false
     var hasUpstream = false
     var needsUpstream = false
-    /// What keeps captured connections from the proxy, a sentence each.
-    var captureFaults: [String] = []
 
     /// Why the pod should get no traffic, one sentence each; empty when it should.
     var obstacles: [String] {
         var obstacles: [String] = []
         if !isStarted { obstacles.append("the workers have not started") }
-        if needsUpstream, !hasUpstream { obstacles.append("UPSTREAM_URL has no address yet") }
         obstacles += captureFaults.map { "capture: \($0)" }
+        if needsUpstream, !hasUpstream { obstacles.append("UPSTREAM_URL has no address yet") }
         if isDraining { obstacles.append("draining") }
         return obstacles
     }

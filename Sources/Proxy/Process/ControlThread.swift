@@ -13,6 +13,7 @@ final class ControlThread {
     }
 
     private let configuration: Configuration
+    private var captureWatch: CaptureWatch?
     private let logger: Logger
     private let reactor: Reactor
     private let mailbox: Mailbox<Message>
@@ -24,12 +25,9 @@ final class ControlThread {
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
     private var monitor: MonitorServer?
-    private var captureWatch: CaptureWatch?
     private let shutdownLimit = Deadline()
 
-    init(
-        _ configuration: Configuration, logger: Logger, verifyCapture: @escaping CaptureWatch.Verify
-    ) throws(FatalError) {
+    init(_ configuration: Configuration, logger: Logger) throws(FatalError) {
         self.configuration = configuration
         self.logger = logger
         reactor = try system { () throws(SystemError) in try Reactor() }
@@ -41,11 +39,6 @@ final class ControlThread {
             try MailboxReader(mailbox, in: reactor) { [unowned self] in receive($0) }
         }
         try system { () throws(SystemError) in try shutdownLimit.attach(to: reactor) }
-        if configuration.capture.isTransparent {
-            captureWatch = try system { () throws(SystemError) in
-                try CaptureWatch(verifyCapture, health, logger, in: reactor)
-            }
-        }
         if let port = configuration.monitorPort {
             monitor = try MonitorServer(port: port, health: health, in: reactor)
         } else {
@@ -64,12 +57,18 @@ final class ControlThread {
         runningWorkers = workers.count
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()
-        captureWatch?.look()
         health.isStarted = true
         linux_release_code_pages()
         reactor.run()
         if let failure { throw failure }
         logger.info("stopped", metadata: totals.metadata)
+    }
+
+    /// Looks at the capture rules now, and from time to time when the reactor runs.
+    func watchCapture(_ verify: @escaping CaptureWatch.Verify) throws(FatalError) {
+        let watch = try system { () throws(SystemError) in try CaptureWatch(verify, health, logger, in: reactor) }
+        watch.look()
+        captureWatch = watch
     }
 
     private func startWorker(

@@ -10,21 +10,17 @@ package struct ProxyProcess {
     private let configuration: Configuration
     private let logger: Logger
     private let sink: LogSink
-    private let verifyCapture: CaptureWatch.Verify
 
-    /// - Parameter verifyCapture: says what differs between the kernel's capture rules and those that this
-    ///   configuration needs.
-    package init(
-        _ configuration: Configuration, logger: Logger, sink: LogSink, verifyCapture: @escaping CaptureWatch.Verify
-    ) {
+    package init(_ configuration: Configuration, logger: Logger, sink: LogSink) {
         self.configuration = configuration
         self.logger = logger
         self.sink = sink
-        self.verifyCapture = verifyCapture
     }
 
     /// Runs until a signal ends it.
-    package func run() throws(FatalError) {
+    ///
+    /// - Parameter verify: says what differs between the kernel's capture rules and those that the configuration needs.
+    package func run(verifyingCapture verify: @escaping CaptureWatch.Verify) throws(FatalError) {
         linux_ignore_sigpipe()
         let material = try loadMaterial()
         let isTransparent = configuration.capture.isTransparent
@@ -41,13 +37,14 @@ package struct ProxyProcess {
             sockets.append(ListeningSocket(consume socket, entry.role))
             opened.append(entry)
         }
-        let control = try ControlThread(configuration, logger: logger, verifyCapture: verifyCapture)
+        let control = try ControlThread(configuration, logger: logger)
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
         if configuration.isSandboxed { Sandbox.enter(Sandbox.readablePaths(configuration), logger) }
         sink.start()
         announce(opened)
+        if isTransparent { try control.watchCapture(verify) }
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
             configuration: configuration, material: material, logger: logger, sink: sink, names: names,
