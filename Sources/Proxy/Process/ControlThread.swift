@@ -13,7 +13,6 @@ final class ControlThread {
     }
 
     private let configuration: Configuration
-    private var captureWatch: CaptureWatch?
     private let logger: Logger
     private let reactor: Reactor
     private let mailbox: Mailbox<Message>
@@ -22,6 +21,7 @@ final class ControlThread {
     private var runningWorkers = 0
     private var totals = Counters()
     private var failure: FatalError?
+    private var captureWatch: CaptureWatch?
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
     private var monitor: MonitorServer?
