@@ -376,3 +376,13 @@ def test_ready_says_what_capture_lacks_and_recovers(fresh):
     wait_until(lambda: pod.monitor("/ready")[0] == 200, "/ready recovers")
     assert "IPv6 policy rule with priority 1480 is missing" in sidecar.stdout
     assert "the rules stand again" in sidecar.stdout
+
+
+def test_ready_notices_what_is_lost_while_the_proxy_runs(fresh):
+    """It looks every half minute, so this takes as long."""
+    sidecar = fresh.pod.run_sidecar(fresh.binary, bare_environment() | fresh.settings | {"MONITOR_PORT": "8081"})
+    fresh.ip("-4", "route", "flush", "table", "1480")
+    status, text = wait_until(
+        lambda: (answer := fresh.pod.monitor("/ready"))[0] != 200 and answer, "/ready turns", seconds=40)
+    assert (status, text) == (503, "capture: the IPv4 route `local default dev lo table 1480` is missing\n")
+    assert sidecar.is_running

@@ -19,7 +19,9 @@ enum CaptureCheck {
         }
         return .problem(
             .rules, "there are capture rules, but TRANSPARENT is not true: what they capture is dropped",
-            fix: "set TRANSPARENT=true for the proxy, or take the rules away with `sidecar init --remove`")
+            fix:
+                "set TRANSPARENT=true for the proxy, or take the rules away with `sidecar init --remove`; where this runs outside "
+                + "the sidecar's container, give it the proxy's environment")
     }
 
     // MARK: the table

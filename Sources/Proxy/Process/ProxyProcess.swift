@@ -27,7 +27,8 @@ package struct ProxyProcess {
         try system { () throws(SystemError) in try Privileges.raise() }
         if isTransparent, !Privileges.allowTransparency {
             throw FatalError(
-                "TRANSPARENT=true needs the capability NET_RAW (securityContext.capabilities.add), or set TRANSPARENT=false",
+                "TRANSPARENT=true needs the capability NET_RAW (securityContext.capabilities.add; for a user that is not root "
+                    + "also the binary's file capability cap_net_raw+p), or set TRANSPARENT=false",
                 exitCode: .noPermission)
         }
         var sockets: [ListeningSocket] = []
