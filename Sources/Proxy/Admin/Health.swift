@@ -1,5 +1,7 @@
 /// What `/live` and `/ready` answer from. It belongs to the control thread.
 final class Health {
+    /// What keeps captured connections from the proxy, a sentence each.
+    var captureFaults: [String] = []
     var isStarted = false
     var isDraining = false
     var hasUpstream = false
@@ -9,6 +11,7 @@ final class Health {
     var obstacles: [String] {
         var obstacles: [String] = []
         if !isStarted { obstacles.append("the workers have not started") }
+        obstacles += captureFaults.map { "capture: \($0)" }
         if needsUpstream, !hasUpstream { obstacles.append("UPSTREAM_URL has no address yet") }
         if isDraining { obstacles.append("draining") }
         return obstacles
