@@ -83,7 +83,8 @@ private final class MonitorConnection: ChannelUser {
         case .end, .failed: return channel.close()
         }
         while channel.isOpen, !received.isEmpty {
-            switch parser.parse(received.span, resumingAt: 0) {
+            let bytes = received
+            switch parser.parse(bytes.span, resumingAt: 0) {
             case .needsMore: return
             case .failed(let error):
                 return answer(MonitorAnswer(error.status, "bad request\n"), on: channel, .get, false)
@@ -103,7 +104,7 @@ private final class MonitorConnection: ChannelUser {
     }
 
     private func answer(_ reply: MonitorAnswer, on channel: Channel, _ method: Method, _ keepsAlive: Bool) {
-        var writer = ByteWriter()
+        let writer = ByteWriter()
         writer.append(
             Array(
                 """
@@ -115,7 +116,7 @@ private final class MonitorConnection: ChannelUser {
 
                 """.utf8))
         if method != .head { writer.append(Array(reply.body.utf8)) }
-        if case .failed = channel.write(writer.bytes.span) { return channel.close() }
+        if case .failed = writer.withSpan({ channel.write($0) }) { return channel.close() }
         if !keepsAlive { channel.closeWhenDrained(within: MonitorServer.requestMicroseconds) }
     }
 
