@@ -134,6 +134,7 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
+                if !requestIsWhole { requestMustWait() }
                 return true
             }
             isWaiting = false
@@ -153,8 +154,8 @@ class Exchange: ChannelUser {
         guard isWaiting else { return }
         isWaiting = false
         if let error { return upstreamFailed(.channel(error), repeat: .never) }
-        resend(fresh: false)
         requestMayGoOn()
+        resend(fresh: false)
     }
 
     // MARK: repeating
