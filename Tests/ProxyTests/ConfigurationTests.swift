@@ -29,7 +29,7 @@ import Testing
         #expect(configuration.outbound.mtlsCIDRs.count == 5)
         #expect(configuration.outbound.verify == .full)
         #expect(configuration.outbound.proxyPort == nil)
-        #expect(configuration.monitorPort == 8081)
+        #expect(configuration.monitor.port == 8081)
         #expect(configuration.workerThreads == 2)
         #expect(configuration.timeouts.response == 0)
         #expect(configuration.ownPorts.description == "8081,8443")
@@ -38,7 +38,7 @@ import Testing
     @Test func emptyDisablesThePortAndZeroTheMonitor() throws {
         let configuration = try parse(["TLS_LISTEN_PORT": "", "MONITOR_PORT": "0", "TRANSPARENT": "true"])
         #expect(configuration.inbound.listenPort == nil)
-        #expect(configuration.monitorPort == nil)
+        #expect(configuration.monitor.port == nil)
     }
 
     @Test func theForwardProxyListensOnLoopbackOnly() throws {

@@ -143,5 +143,6 @@ class HTTP2Connection: ChannelUser {
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { end(error) }
+    override var kind: StaticString { "h2" }
     override func channelReset(_ channel: Channel) { end(nil) }
 }

@@ -32,11 +32,11 @@ struct AccessLogLine {
         JSONText.appendRaw("}\n", to: &lines)
     }
 
-    private func begin(_ start: Int64, _ direction: StaticString, _ lines: inout [UInt8]) {
+    private func begin(_ start: Int64, _ direction: Direction, _ lines: inout [UInt8]) {
         JSONText.appendRaw("{\"timestamp\":\"", to: &lines)
         Timestamp.append(microseconds: start, to: &lines)
         JSONText.appendRaw("\",\"level\":\"info\",\"message\":\"access\",\"direction\":\"", to: &lines)
-        JSONText.appendRaw(direction, to: &lines)
+        JSONText.appendRaw(direction.name, to: &lines)
         JSONText.appendRaw("\",\"start_time\":\"", to: &lines)
         Timestamp.append(microseconds: start, to: &lines)
         JSONText.appendRaw("\"", to: &lines)

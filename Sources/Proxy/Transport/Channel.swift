@@ -19,8 +19,13 @@ final class Channel: EventHandler {
     private var tls: TLSSession?
     private(set) var phase: Phase
     var user: ChannelUser?
-    /// Called once when an accepted connection has been closed.
+    /// Called once when the connection has been closed.
     var onClose: (() -> Void)?
+    /// False for one that this process has opened.
+    let isAccepted: Bool
+    var direction: Direction
+    /// When it was accepted, or the connect began.
+    let startedAt: Int64
 
     private var backlog: [UInt8] = []
     private var backlogStart = 0
@@ -46,6 +51,9 @@ final class Channel: EventHandler {
     init(accepted socket: consuming Descriptor, from remote: Endpoint, in reactor: Reactor) throws(SystemError) {
         self.reactor = reactor
         self.remote = remote
+        isAccepted = true
+        direction = .inbound
+        startedAt = reactor.now
         let raw = socket.raw
         self.socket = consume socket
         phase = .open
@@ -59,6 +67,9 @@ final class Channel: EventHandler {
         connectingTo target: ConnectTarget, offering offer: ProtocolOffer = .nothing, in reactor: Reactor
     ) throws(ChannelError) {
         self.reactor = reactor
+        isAccepted = false
+        direction = target.direction
+        startedAt = reactor.now
         remote = Endpoint(.anyV4, 0)
         phase = .connecting
         interest = .writable
@@ -82,6 +93,8 @@ final class Channel: EventHandler {
     var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
     var negotiatedProtocol: String? { tls?.negotiatedProtocol ?? nil }
     var serverName: String? { tls?.serverName ?? nil }
+    var tlsVersion: String? { tls?.version }
+    var offeredVersions: TLSVersionSet { tls?.offeredVersions ?? [] }
     var originalDestination: Endpoint? {
         guard socket != nil else { return nil }
         return try? socketName()

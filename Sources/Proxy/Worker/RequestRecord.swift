@@ -50,6 +50,7 @@ struct RequestRecord {
         flags = "-"
         bytesReceived = 0
         bytesSent = 0
+        upstream = nil
         isRunning = false
         text.removeAll(keepingCapacity: true)
         (method, path, authority, requestID) = (0..<0, 0..<0, 0..<0, 0..<0)
