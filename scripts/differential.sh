@@ -10,6 +10,6 @@ cd "$(dirname "$0")/.."
 swift build -c release --package-path Tests/Differential --scratch-path .build-differential
 inputs=".build-differential/vectors Tests/Fuzz/Corpus/http"
 $python Tests/Differential/export_vectors.py .build-differential/vectors
-[ ! -d .build-fuzz/found ] || inputs="$inputs .build-fuzz/found"
+[ ! -d .build-fuzz/found-http ] || inputs="$inputs .build-fuzz/found-http"
 # shellcheck disable=SC2086
 .build-differential/release/Differential $inputs

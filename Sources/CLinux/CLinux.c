@@ -11,7 +11,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -196,6 +198,12 @@ int linux_bind_address_no_port(int descriptor) {
 }
 
 int linux_mark(int descriptor, uint32_t mark) { return set(descriptor, SOL_SOCKET, SO_MARK, (int)mark); }
+
+int linux_unsent_bytes(int descriptor) {
+    int count = 0;
+    int result = answer(ioctl(descriptor, SIOCOUTQ, &count));
+    return result < 0 ? result : count;
+}
 
 int linux_reset_on_close(int descriptor) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};

@@ -154,7 +154,6 @@ def test_an_answer_that_was_cut_off_is_not_asked_for_again(mortal):
     assert serve.seen.count(("GET", "/once")) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="RESPONSE_TIMEOUT_SECS on a pooled connection is taken for its death")
 def test_a_slow_upstream_is_not_a_dead_one(mortal):
     """A request that timed out is being worked on: to send it again would double the load that made it slow."""
     proxy, serve, upstream = mortal(lambda stream: stream.recv(1), 1, 0, RESPONSE_TIMEOUT_SECS="1")

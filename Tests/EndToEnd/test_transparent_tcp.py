@@ -10,8 +10,9 @@ import time
 import pytest
 from kit import pattern
 from kit.capture import Capture, assert_only_tls
+from kit.namespace import inside
 from kit.transparent import BANNER, ECHO, EOF, HTTP, TLS
-from kit.wire import Connection
+from kit.wire import Connection, client_context
 
 FAMILIES = pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 MARKER = b"opaque-secret-51c2"
@@ -126,3 +127,31 @@ def test_http_to_a_port_of_raw_tcp_does_not_break_the_next_connection(pods):
             pass
     with Connection(pods.a.connect(pods.b.ipv4, HTTP)) as client:
         assert client.request("/echo", host=pods.b.ipv4).status == 200
+
+
+def test_what_a_client_sent_before_it_broke_off_is_delivered(pods):
+    """Many clients close without TLS's goodbye: all they sent arrives, and then not an end but a break."""
+    content = b"\x00" + bytes(1_000_000)
+    context = client_context(pods.ca_file, pods.write("abrupt", pods.authority.client("abrupt")))
+    with inside(pods.b.namespace, lambda: socket.create_server((pods.b.ipv4, 0))) as listener:
+        listener.settimeout(5)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        plain = pods.stranger.connect(pods.b.ipv4, listener.getsockname()[1])
+        client = context.wrap_socket(plain, server_hostname=pods.b.ipv4)
+
+        def send() -> None:
+            client.sendall(content)
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        application, _ = listener.accept()
+        with client, application:
+            application.settimeout(5)
+            received = 0
+            with pytest.raises(ConnectionResetError):
+                while piece := application.recv(20_000):
+                    received += len(piece)
+                    time.sleep(0.005)  # the sidecar hears of the client's end before it has handed on everything
+            assert received == len(content)
+            sender.join()

@@ -6,7 +6,7 @@ final class MonitorServer {
     private let reactor: Reactor
     private let routes: MonitorRoutes
     private var listeners: [Listener] = []
-    private var connectionCount = 0
+    private let budget = ConnectionBudget(limit: MonitorServer.maximumConnections)
 
     /// Connections at once; probes need one each.
     static let maximumConnections = 64
@@ -23,7 +23,7 @@ final class MonitorServer {
         let shared = ListeningSocket(consume socket, entry.role)
         let listener = try system { () throws(SystemError) in
             try Listener(
-                shared, in: reactor, hasRoom: { [unowned self] in connectionCount < MonitorServer.maximumConnections },
+                shared, in: reactor, within: budget,
                 accepted: { [unowned self] socket, peer in accept(socket, peer) })
         }
         listeners.append(listener)
@@ -32,12 +32,11 @@ final class MonitorServer {
     private func accept(_ socket: consuming Descriptor, _ peer: Endpoint) {
         do throws(SystemError) {
             let channel = try Channel(accepted: socket, from: peer, in: reactor)
-            connectionCount += 1
-            channel.onClose = { [unowned self] in connectionCount -= 1 }
+            channel.onClose = { [budget] in budget.giveBack() }
             channel.user = MonitorConnection(routes)
             channel.setDeadline(after: MonitorServer.requestMicroseconds)
         } catch {
-            return  // out of descriptors: the probe fails and is repeated
+            budget.giveBack()  // out of descriptors: the probe fails and is repeated
         }
     }
 }

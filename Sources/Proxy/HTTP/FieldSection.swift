@@ -22,13 +22,14 @@ struct FieldSection {
     private(set) var keepsAlive = false
     private(set) var upgrades = false
     private(set) var expectsContinue = false
+    /// The first one that says something.
     private(set) var requestID: ByteRange?
     /// `application/grpc`, `application/grpc+proto`, …
     private(set) var isGRPC = false
     /// `TE: trailers`
     private(set) var acceptsTrailers = false
     private(set) var upgrade: ByteRange?
-    private var hasUpgradeField = false
+    private var offersHTTP2 = false
     private var hasConnectionNames = false
 
     enum Outcome: Equatable {
@@ -38,7 +39,9 @@ struct FieldSection {
         case failed(HTTPError.Kind)
     }
 
-    var hasUpgrade: Bool { upgrades && hasUpgradeField }
+    /// HTTP/2 is not begun this way any more (RFC 9113 section 3.1), and an application that takes up `h2c`, wherever it
+    /// stands in the list, would serve requests that the proxy has not seen: such a request asks for no upgrade.
+    var hasUpgrade: Bool { upgrades && upgrade != nil && !offersHTTP2 }
 
     mutating func reset() {
         lines.removeAll(keepingCapacity: true)
@@ -53,7 +56,7 @@ struct FieldSection {
         isGRPC = false
         acceptsTrailers = false
         upgrade = nil
-        hasUpgradeField = false
+        offersHTTP2 = false
         hasConnectionNames = false
     }
 
@@ -118,14 +121,10 @@ struct FieldSection {
             isChunked = true
         case .connection: return readConnection(content)
         case .upgrade:
-            // HTTP/2 is not begun this way any more (RFC 9113 section 3.1), and a second protocol hidden behind it
-            // would pass unseen.
-            if !content.startsIgnoringCase(with: "h2c") {
-                hasUpgradeField = true
-                upgrade = ByteRange(value)
-            }
+            if !content.isEmpty { upgrade = ByteRange(value) }
+            FieldSection.forEachElement(content) { if $0.startsIgnoringCase(with: "h2c") { offersHTTP2 = true } }
         case .expect: expectsContinue = content.equalsIgnoringCase("100-continue")
-        case .requestID: requestID = ByteRange(value)
+        case .requestID: if requestID == nil, !content.isEmpty { requestID = ByteRange(value) }
         case .contentType: isGRPC = FieldSection.isGRPC(content)
         case .te:
             FieldSection.forEachElement(content) { if $0.equalsIgnoringCase("trailers") { acceptsTrailers = true } }

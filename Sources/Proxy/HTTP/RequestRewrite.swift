@@ -34,7 +34,7 @@ struct RequestRewrite {
         writer.append("\r\n")
         let upgrades = head.hasUpgrade
         FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { line in
-            line.known == .upgrade ? upgrades : keeps(line, newRequestID: !requestID.isEmpty)
+            line.known == .upgrade ? upgrades : keeps(line, head.fields.requestID)
         }
         if upgrades { writer.append("connection: upgrade\r\n") }
         switch head.framing {
@@ -87,7 +87,7 @@ struct RequestRewrite {
         } else {
             block.append(":path", pathPrefix, path)
         }
-        for line in head.fields.lines where keeps(line, newRequestID: !requestID.isEmpty) {
+        for line in head.fields.lines where keeps(line, head.fields.requestID) {
             block.append(line, from: bytes)
         }
         if head.fields.acceptsTrailers { block.append("te", "trailers") }
@@ -101,12 +101,12 @@ struct RequestRewrite {
     }
 
     /// Whether a field of the client goes on as it stands.
-    private func keeps(_ line: FieldLine, newRequestID: Bool) -> Bool {
+    private func keeps(_ line: FieldLine, _ requestID: ByteRange?) -> Bool {
         switch line.known {
         case .host, .contentLength, .upgrade: false
         case .forwarded: !stripsForwarding && !line.isHopByHop
         case .clientIdentity: !stripsIdentity && !line.isHopByHop
-        case .requestID: !newRequestID
+        case .requestID: line.value == requestID
         case .other, .contentType, .connection, .transferEncoding, .expect, .te, .keepAlive, .proxyConnection,
             .proxyAuthenticate, .proxyAuthorization:
             !line.isHopByHop

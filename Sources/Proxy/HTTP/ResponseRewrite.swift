@@ -44,7 +44,7 @@ struct ResponseRewrite {
         if switchesProtocol { writer.append("connection: upgrade\r\n") }
         if chunksBody {
             writer.append("transfer-encoding: chunked\r\n")
-        } else if let length = head.announcedLength {
+        } else if let length = head.lacksBody ? 0 : head.announcedLength {
             writer.append("content-length: ")
             writer.appendDecimal(length)
             writer.append("\r\n")

@@ -46,7 +46,7 @@ package struct ProxyProcess {
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
             configuration: configuration, material: material, logger: logger, sink: sink, names: names,
-            control: control.mailbox)
+            control: control.mailbox, connections: ConnectionBudget(limit: configuration.maxConnections))
         try control.run(setup, consume sockets)
         sink.flush()
     }

@@ -89,8 +89,12 @@ final class Relay: ChannelUser {
 
     override func channelDeadline(_ channel: Channel) {
         guard channel === client else { return }
+        guard !isOver else { return }
+        isOver = true
         record.flags = "SI"
-        finish(nil)
+        client.abort()
+        server.abort()
+        report()
     }
 
     private func pass(_ bytes: Span<UInt8>, from source: Channel, to target: Channel) {
@@ -141,12 +145,11 @@ final class Relay: ChannelUser {
         finish(error)
     }
 
-    private func finish(_ error: ChannelError?) {
+    private func finish(_ error: ChannelError) {
         guard !isOver else { return }
         isOver = true
-        if let error { record.note(error) }
-        client.abort()
-        server.abort()
+        record.note(error)
+        for channel in [client, server] { DeliveredReset.start(on: channel, within: worker.timeouts.idle) }
         report()
     }
 

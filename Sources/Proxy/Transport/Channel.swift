@@ -84,6 +84,11 @@ final class Channel: EventHandler {
     var isOpen: Bool { phase == .open }
     var isTLS: Bool { tls != nil }
     var queuedBytes: Int { backlog.count - backlogStart }
+    /// With what the kernel holds and the peer has not acknowledged.
+    var unsentBytes: Int {
+        guard let raw = socket?.raw else { return 0 }
+        return queuedBytes + Int(max(0, linux_unsent_bytes(raw)))
+    }
     /// Decrypted or buffered bytes wait in memory, where epoll cannot see them.
     ///
     /// A record that has come in part counts as pending for OpenSSL, which reads ahead; after a read that found nothing

@@ -14,14 +14,17 @@ final class ListeningSocket: Sendable {
 /// Accepts connections for one worker from a socket that all workers share.
 ///
 /// Only one waiting worker is woken per connection (EPOLLEXCLUSIVE). When the process is out of descriptors or the
-/// worker holds all the connections it may, the listener leaves the poll set for a while: connections then wait in
+/// process holds all the connections it may, the listener leaves the poll set for a while: connections then wait in
 /// the kernel's backlog instead of spinning the loop.
 final class Listener: EventHandler {
     private let reactor: Reactor
     private var socket: ListeningSocket?
-    private let hasRoom: () -> Bool
+    private let budget: ConnectionBudget
+    /// Who takes a connection gives its room back when it ends.
     private let accepted: (consuming Descriptor, Endpoint) -> Void
     private var isPaused = false
+    /// Called when a connection finds no room.
+    var onFull: (() -> Void)?
 
     /// Connections taken per readiness, so that a flood of them does not starve the ones that stand.
     static let acceptsPerTurn = 32
@@ -29,11 +32,11 @@ final class Listener: EventHandler {
     static let pauseMicroseconds: Int64 = 50_000
 
     init(
-        _ socket: ListeningSocket, in reactor: Reactor, hasRoom: @escaping () -> Bool,
+        _ socket: ListeningSocket, in reactor: Reactor, within budget: ConnectionBudget,
         accepted: @escaping (consuming Descriptor, Endpoint) -> Void
     ) throws(SystemError) {
         self.reactor = reactor
-        self.hasRoom = hasRoom
+        self.budget = budget
         self.accepted = accepted
         self.socket = socket
         super.init()
@@ -42,7 +45,10 @@ final class Listener: EventHandler {
 
     override func ready(_ readiness: Readiness) {
         for _ in 0..<Listener.acceptsPerTurn {
-            guard hasRoom() else { return pause() }
+            guard budget.take() else {
+                onFull?()
+                return pause()
+            }
             guard acceptOne() else { return }
         }
     }
@@ -61,19 +67,23 @@ final class Listener: EventHandler {
     /// completed is not to be reset by a shutdown.
     func close() {
         guard isRegistered, let socket else { return }
-        while acceptOne() {}
+        repeat { budget.takeRegardless() } while acceptOne()
         reactor.deregister(self, socket.descriptor.raw, isPolled: !isPaused)
         self.socket = nil
     }
 
+    /// Gives the room that was taken for a connection back if none comes.
     private func acceptOne() -> Bool {
         guard let socket else { return false }
         switch Socket.accept(from: socket.descriptor) {
         case .connection(let connection, let peer):
             accepted(connection, peer)
             return true
-        case .wouldBlock: return false
+        case .wouldBlock:
+            budget.giveBack()
+            return false
         case .exhausted:
+            budget.giveBack()
             pause()
             return false
         }

@@ -66,7 +66,7 @@ final class Worker {
     private var logLines: [UInt8] = []
     private let accessLine: AccessLogWriter
     private var listeners: [Listener] = []
-    private let maximumConnections: Int
+    private let budget: ConnectionBudget
     private var connectionCount = 0
     private var handshakesSinceTrim = 0
     private let heapTrim = Deadline()
@@ -87,7 +87,7 @@ final class Worker {
         sink = setup.sink
         accessLog = setup.configuration.log.accessLog
         accessLine = AccessLogWriter(setup.configuration.log.format)
-        maximumConnections = max(1, setup.configuration.maxConnections / setup.configuration.workerThreads)
+        budget = setup.connections
         requestParser = RequestParser(limits: HTTPLimits(maxHeadBytes: setup.configuration.maxHeaderBytes))
         let minimum = setup.configuration.tls.minimumVersion
         serverContext =
@@ -119,19 +119,14 @@ final class Worker {
         let role = socket.role
         do throws(SystemError) {
             let listener = try Listener(
-                socket, in: reactor, hasRoom: { [unowned self] in hasRoom() },
+                socket, in: reactor, within: budget,
                 accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
+            listener.onFull = { [unowned self] in counters.connectionLimitReached += 1 }
             listeners.append(listener)
         } catch {
             logger.critical("a worker cannot listen", metadata: ["error": "\(error)"])
             report(.cannotListen("a worker cannot listen: \(error)"))
         }
-    }
-
-    private func hasRoom() -> Bool {
-        if connectionCount < maximumConnections { return true }
-        counters.connectionLimitReached += 1
-        return false
     }
 
     private func accept(_ socket: consuming Descriptor, from peer: Endpoint, _ role: ListenerRole) {
@@ -145,11 +140,13 @@ final class Worker {
             channel.onClose = { [unowned self] in connectionClosed(direction) }
             Intake.start(channel, role, self)
         } catch {
+            budget.giveBack()
             logger.warning("a connection could not be watched", metadata: ["error": "\(error)"])
         }
     }
 
     private func connectionClosed(_ direction: Direction) {
+        budget.giveBack()
         connectionCount -= 1
         counters.connectionClosed(direction)
         if isEnding, connectionCount == 0 { reactor.stop() }
@@ -342,6 +339,8 @@ struct WorkerSetup: Sendable {
     let sink: LogSink
     let names: NameService
     let control: Mailbox<ControlThread.Message>
+    /// `MAX_CONNECTIONS`, of all workers together.
+    let connections: ConnectionBudget
 }
 
 /// The configured timeouts in microseconds.

@@ -20,7 +20,7 @@ struct RequestHead {
     fileprivate(set) var byteCount = 0
 
     /// The client brought no `X-Request-Id` worth keeping.
-    var needsRequestID: Bool { fields.requestID?.isEmpty ?? true }
+    var needsRequestID: Bool { fields.requestID == nil }
 
     /// OPTIONS about the server itself (RFC 9112 section 3.2.4).
     var isAboutServer: Bool { targetForm == .asterisk || method == .options && pathAndQuery.isEmpty }

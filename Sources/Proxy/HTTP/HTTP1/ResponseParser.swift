@@ -9,6 +9,9 @@ struct ResponseHead {
     /// Length of the head with its empty line, in bytes.
     fileprivate(set) var byteCount = 0
 
+    /// Came by HTTP/2 without the body that it might have had. HTTP/1.1 cannot see that unless it is said.
+    fileprivate(set) var lacksBody = false
+
     /// 1xx and 204 have no length, whatever they say (RFC 9110 section 8.6).
     var announcedLength: UInt64? { status < 200 || status == 204 ? nil : fields.contentLength }
 }
@@ -35,6 +38,7 @@ struct ResponseParser {
 
     private mutating func read(_ bytes: Span<UInt8>, _ method: Method) -> ParseOutcome {
         var offset: Int
+        head.lacksBody = false
         switch readStatusLine(bytes) {
         case .needsMore: return .needsMore
         case .failed(let kind): return .failed(HTTPError(kind))
@@ -81,6 +85,9 @@ struct ResponseParser {
 
     /// Says of the head just read that it came by HTTP/2, where frames, not fields, tell whether a body follows.
     mutating func reframe(endsWithHead: Bool) {
+        // An answer that can have no body may still end in a frame of its own.
+        guard head.framing != .none else { return }
+        head.lacksBody = endsWithHead
         guard !endsWithHead else { return head.framing = .none }
         head.framing = head.fields.contentLength.map(BodyFraming.length) ?? .chunked
     }

@@ -152,6 +152,10 @@ import CNghttp2
         composer.finish()
         guard let slot = composing else { return }
         composing = nil
+        if composingKind == .trailers, composer.isTooLarge || composer.isMalformed {
+            // The message has begun already: it is cut, not refused.
+            return reset(slot, HTTP2ErrorCode.cancel)
+        }
         if composer.isTooLarge { return events.append(.headTooLarge(slot)) }
         if composer.isMalformed { return events.append(.headMalformed(slot)) }
         let range = events.keep(composer.text)

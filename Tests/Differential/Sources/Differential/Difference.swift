@@ -168,10 +168,11 @@ enum Stricter {
             "trailers like a head's", "what is no field of a head is no trailer either: two Hosts, a malformed length",
             .chunks("0\r\nHost: a\r\nHost: b\r\n\r\n")
         ) { stop in
-            let trailers = stop.message.trailers
-            let hosts = trailers.filter { $0.name == "host" }.count
-            let codings = trailers.filter { $0.name == "transfer-encoding" }.map { $0.value.lowercased() }
-            return stop.reason == .badTrailer && (hosts > 1 || !codings.isEmpty && codings != ["chunked"])
+            // From the bytes: the section may be cut off, and llhttp tells of none then.
+            let hosts = lines(stop.rest).filter { $0.hasPrefix("host:") }.count
+            let codings = lines(stop.rest).filter { $0.hasPrefix("transfer-encoding:") }
+            let isOdd = codings.count > 1 || codings.contains { !$0.contains(/:[ \t]*chunked[ \t]*$/) }
+            return stop.reason == .badTrailer && (hosts > 1 || isOdd)
         },
     ]
 }

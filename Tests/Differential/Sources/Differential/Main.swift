@@ -33,9 +33,9 @@ import Foundation
         return try paths.map { ($0, [UInt8](try Data(contentsOf: URL(fileURLWithPath: $0)))) }
     }
 
-    /// A file of bytes off the wire, or one of the fuzz target, which has a selector before them.
+    /// A file of bytes off the wire, or one of the fuzz target, which has two bytes of its own before them.
     private static func sides(of bytes: [UInt8]) -> [Case] {
-        [bytes, Array(bytes.dropFirst())].flatMap { bytes in
+        [bytes, Array(bytes.dropFirst(2))].flatMap { bytes in
             [
                 Case(side: .requests, bytes: bytes), Case(side: .responses(["GET"]), bytes: bytes),
                 Case(side: .responses(["HEAD"]), bytes: bytes), .chunks(bytes),
