@@ -26,6 +26,9 @@ import CNghttp2
         unsafe nghttp2_option_del(options)
     }
 
+    /// RFC 9113 section 4.1.
+    private static let frameHeaderBytes = 9
+
     /// Each callback unwraps its session and calls a method of it.
     private static func install(_ callbacks: OpaquePointer) {
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
@@ -62,6 +65,12 @@ import CNghttp2
             unsafe HTTP2Library.session(user)?.dataReceived(stream, data, count)
             return 0
         }
+        unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, user in
+            guard let session = unsafe HTTP2Library.session(user), let slot = unsafe source?.pointee.fd
+            else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+            let frameHeader = unsafe UnsafeBufferPointer(start: header, count: HTTP2Library.frameHeaderBytes)
+            return unsafe session.sendBody(HTTP2Slot(slot), frameHeader: frameHeader.span, count: count)
+        }
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, code, user in
             unsafe HTTP2Library.session(user)?.streamClosed(stream, code)
             return 0
@@ -72,11 +81,11 @@ import CNghttp2
     static func bodyOf(_ slot: HTTP2Slot) -> nghttp2_data_provider {
         var provider = unsafe nghttp2_data_provider()
         unsafe provider.source.fd = Int32(slot)
-        unsafe provider.read_callback = { _, _, buffer, count, flags, source, user in
+        unsafe provider.read_callback = { _, _, _, room, flags, source, user in
             guard let session = unsafe HTTP2Library.session(user), let slot = unsafe source?.pointee.fd,
-                let buffer = unsafe buffer, let flags = unsafe flags
+                let flags = unsafe flags
             else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
-            return unsafe session.fill(buffer, count, HTTP2Slot(slot), &flags.pointee)
+            return unsafe session.offer(HTTP2Slot(slot), room: room, &flags.pointee)
         }
         return unsafe provider
     }

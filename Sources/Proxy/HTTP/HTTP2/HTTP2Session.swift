@@ -54,6 +54,9 @@ import CNghttp2
     /// The peer was told that it has broken the protocol, or flooded: the library says so by itself.
     private(set) var hasAccusedPeer = false
     private var drained: [HTTP2Slot] = []
+    /// The caller's buffer while it is being filled.
+    private var output = ByteWriter()
+    private var outputLimit = 0
 
     /// - Parameter maxHeadBytes: of a received head, in HTTP/1.1's form.
     init?(_ role: Role, _ library: HTTP2Library, maxHeadBytes: Int) {
@@ -316,11 +319,15 @@ import CNghttp2
 
     /// Appends what is to be sent, a frame at a time, until `limit` is passed; false when the session broke.
     func output(into writer: inout ByteWriter, limit: Int) -> Bool {
-        while writer.count < limit {
+        // Bodies are appended by `sendBody`, in the midst of the library's call.
+        swap(&writer, &output)
+        outputLimit = limit
+        defer { swap(&writer, &output) }
+        while output.count < limit {
             var frame: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(raw, &frame)
             guard count > 0, let frame = unsafe frame else { return count == 0 }
-            unsafe writer.append(UnsafeBufferPointer(start: frame, count: count).span)
+            unsafe output.append(UnsafeBufferPointer(start: frame, count: count).span)
         }
         return true
     }
@@ -348,28 +355,36 @@ import CNghttp2
 
     // MARK: bodies, asked for by the library
 
-    func fill(
-        _ buffer: UnsafeMutablePointer<UInt8>, _ room: Int, _ slot: HTTP2Slot, _ flags: inout UInt32
-    ) -> Int {
+    /// How many bytes of a body the next frame is to hold; `sendBody` is called for them.
+    func offer(_ slot: HTTP2Slot, room: Int, _ flags: inout UInt32) -> Int {
         let waiting = queuedBytes(slot)
         guard waiting > 0 || streams[slot].hasEnded else {
             streams[slot].isDeferred = true
             return Int(NGHTTP2_ERR_DEFERRED.rawValue)
         }
+        flags |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
         let count = min(waiting, room)
-        if count > 0 {
-            let start = streams[slot].sent
-            let target = unsafe UnsafeMutableBufferPointer(start: buffer, count: count)
-            _ = unsafe target.update(fromContentsOf: streams[slot].outgoing[start..<start + count])
-            streams[slot].sent += count
-            if count == waiting {
-                streams[slot].outgoing.removeAll(keepingCapacity: streams[slot].outgoing.capacity <= 131_072)
-                streams[slot].sent = 0
-            }
-            drained.append(slot)
-        }
         if count == waiting, streams[slot].hasEnded { finish(slot, &flags) }
         return count
+    }
+
+    /// Appends a frame with `count` bytes of a body to the output; answers an error code of the library.
+    func sendBody(_ slot: HTTP2Slot, frameHeader: Span<UInt8>, count: Int) -> Int32 {
+        output.append(frameHeader)
+        if count > 0 {
+            var body: [UInt8] = []
+            swap(&body, &streams[slot].outgoing)
+            let start = streams[slot].sent
+            output.append(body.span.extracting(start..<start + count))
+            streams[slot].sent += count
+            if streams[slot].sent == body.count {
+                body.removeAll(keepingCapacity: body.capacity <= 131_072)
+                streams[slot].sent = 0
+            }
+            swap(&body, &streams[slot].outgoing)
+            drained.append(slot)
+        }
+        return output.count < outputLimit ? 0 : NGHTTP2_ERR_PAUSE.rawValue
     }
 
     private func finish(_ slot: HTTP2Slot, _ flags: inout UInt32) {
