@@ -27,7 +27,7 @@ def test_a_request_has_all_fields(start_proxy, app):
         answer = client.request("/echo/fields", "POST", (("X-Request-Id", "an-id"),), b"12345", host="h.test")
     [line] = lines(proxy, "/echo/fields")
     entry = json.loads(line)
-    assert FIELDS <= set(entry)
+    assert FIELDS <= set(entry) and "reason" not in entry
     assert (entry["method"], entry["path"], entry["protocol"]) == ("POST", "/echo/fields", "HTTP/1.1")
     assert (entry["response_code"], entry["response_flags"]) == (200, "-")
     assert (entry["bytes_received"], entry["bytes_sent"]) == (5, len(answer.body))
@@ -47,6 +47,7 @@ def test_a_failed_request_names_the_upstream_that_failed(start_proxy):
     entry = json.loads(line)
     assert (entry["response_code"], entry["response_flags"]) == (502, "UF")
     assert entry["upstream_host"] == f"127.0.0.1:{port}"
+    assert "refused" in entry["reason"]
 
 
 def test_as_text_each_line_has_time_level_and_words(start_proxy):

@@ -127,6 +127,25 @@ def test_a_client_that_closed_its_side_still_gets_its_answer(start_proxy):
         assert b"requests_total" in Connection(stream).until_close()
 
 
+def test_who_asks_and_does_not_read_costs_little(start_proxy):
+    """A question of forty bytes has an answer of forty thousand."""
+    proxy = start_proxy(ENABLE_METRICS="true")
+    memory = proxy.process.rss_bytes()
+    clients = [socket.socket() for _ in range(8)]
+    for client in clients:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect(("127.0.0.1", proxy.monitor_port))
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100):
+                client.send(b"GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n" * 100)
+    time.sleep(1)
+    assert proxy.process.rss_bytes() < memory + (12 << 20)
+    assert proxy.monitor("/ready")[0] == 200
+    for client in clients:
+        client.close()
+
+
 @pytest.mark.parametrize("garbage", [
     b"\x16\x03\x01\x02\x00\x01\x00", b"GET /live HTTP/1.1\r\n\r\n", b"POST /loglevel HTTP/1.1\r\nHost: m\r\nContent-Length: 99999\r\n\r\n",
     b"PUT /loglevel HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndebug\r\n0\r\n\r\n", b"GET /" + b"x" * 20_000,

@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL", "UPSTREAM_READINESS_URL",
+        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL",
     ])
     func aFeatureThatIsNotThereIsRefusedNotIgnored(_ name: String) {
         #expect(problems([name: "1"]).first?.contains("\(name)=1 is not supported yet") == true)

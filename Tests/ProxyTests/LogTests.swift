@@ -84,6 +84,24 @@ import Testing
         #expect(!text.contains("not this"))
     }
 
+    @Test func messagesAsTextAreOneLine() {
+        let pipe = Pipe()
+        let logger = Logger.lines(LogSink(output: pipe.writer.raw), level: .info, format: .text)
+        logger.warning("a message", metadata: ["b": "two words", "a": "1\n2", "c": "plain"])
+        let text = pipe.readAll { $0.hasSuffix("\n") }
+        #expect(text.dropFirst(24) == " WARN  a message a=\"1\\n2\" b=\"two words\" c=plain\n")
+    }
+
+    @Test(arguments: [
+        ("word", "word"), ("two words", #""two words""#), ("a=b", #""a=b""#), ("", #""""#), ("é", #""é""#),
+        ("\u{1b}[31m", #""\u001b[31m""#), ("a\"b", #""a\"b""#), ("/x/*?:;,[]{}'", "/x/*?:;,[]{}'"),
+    ])
+    func plainTextIsQuotedWhereItMust(_ text: String, _ expected: String) {
+        var line: [UInt8] = []
+        PlainText.append(text, to: &line)
+        #expect(String(decoding: line, as: UTF8.self) == expected)
+    }
+
     @Test func requestsAreLoggedWithoutTheirQuery() throws {
         var parser = RequestParser()
         let request = Array("GET /a?token=secret HTTP/1.1\r\nHost: h\r\nX-Request-Id: \"q\"\r\n\r\n".utf8)

@@ -16,6 +16,7 @@ final class MonitorConnection: ChannelUser {
     private var stream: FlowSubscription?
 
     static let maximumHeadBytes = 8_192
+    static let maximumQueuedBytes = 65_536
     /// The name of a level is all that anybody has to send.
     static let maximumBodyBytes: UInt64 = 1_024
 
@@ -45,7 +46,10 @@ final class MonitorConnection: ChannelUser {
 
     private func work(_ channel: Channel) {
         self.channel = channel
-        while channel.isOpen, !received.isEmpty, case .reading = phase {
+        // Who asks and does not read is answered no further: answers are larger than questions.
+        while channel.isOpen, !received.isEmpty, channel.queuedBytes < MonitorConnection.maximumQueuedBytes,
+            case .reading = phase
+        {
             switch parser.parse(received.span, resumingAt: 0) {
             case .needsMore: return
             case .failed(let error):
@@ -125,7 +129,11 @@ final class MonitorConnection: ChannelUser {
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { end(channel) }
     override func channelReset(_ channel: Channel) { end(channel) }
-    override func channelDrained(_ channel: Channel) { stream?.drained() }
+
+    override func channelDrained(_ channel: Channel) {
+        stream?.drained()
+        if case .reading = phase, !received.isEmpty { channel.readLater() }
+    }
 
     override func channelDeadline(_ channel: Channel) {
         if case .streaming = phase { return }

@@ -252,6 +252,7 @@ class Exchange: ChannelUser {
             }
         }
         record.flags = failure.flag
+        record.reason = failure.sentence
         if direction == .outbound { worker.counters.outboundFailures += 1 }
         worker.explain(failure, record)
         guard !answerHasBegun else {

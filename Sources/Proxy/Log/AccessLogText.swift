@@ -18,7 +18,7 @@ struct AccessLogText {
         word(record.text, record.authority, &lines)
         JSONText.appendRaw(" id=", to: &lines)
         word(record.text, record.requestID, &lines)
-        lines.append(0x0a)
+        finishLine(record.reason, &lines)
     }
 
     func append(_ record: borrowing ConnectionRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
@@ -27,7 +27,11 @@ struct AccessLogText {
         finish(
             record.flags, record.bytesReceived, record.bytesSent, end - record.startedAt, record.upstream, record,
             &lines)
-        if let reason = record.reason {
+        finishLine(record.reason, &lines)
+    }
+
+    private func finishLine(_ reason: String?, _ lines: inout [UInt8]) {
+        if let reason {
             JSONText.appendRaw(" reason=", to: &lines)
             PlainText.append(reason, to: &lines)
         }
