@@ -9,11 +9,11 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let sink = LogSink(output: STDOUT_FILENO)
-        var logger = Logger.json(sink, level: .info)
+        var logger = Logger.lines(sink, level: .info)
         do throws(FatalError) {
             let configuration = try Environment.configuration()
-            logger = Logger.json(sink, level: configuration.log.level)
-            try ProxyProcess(configuration, logger: logger, sink: sink).run()
+            logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
+            try ProxyProcess(configuration, logger: logger, sink: sink, version: Version.text).run()
         } catch {
             throw Failure.report(error, logger, sink)
         }
