@@ -64,6 +64,31 @@ static int select_http(SSL *ssl, const unsigned char **selected, unsigned char *
 
 void openssl_select_http(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http, NULL); }
 
+static int version_bit(unsigned version) {
+    return version >= SSL3_VERSION && version <= TLS1_3_VERSION ? 1 << (version - SSL3_VERSION) : 0;
+}
+
+// The list lives in the callback only, so its bits are kept with the session, in place of a pointer.
+static int note_versions(SSL *ssl, int *alert, void *unused) {
+    (void)alert;
+    (void)unused;
+    int bits = 0;
+    const unsigned char *list;
+    size_t count;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &list, &count)) {
+        for (size_t index = 1; index + 1 < count; index += 2) bits |= version_bit(list[index] << 8 | list[index + 1]);
+    } else {
+        // Before TLS 1.3 a client names the highest it speaks (RFC 5246 appendix E.1).
+        bits = version_bit(SSL_client_hello_get0_legacy_version(ssl));
+    }
+    SSL_set_app_data(ssl, (void *)(intptr_t)bits);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+void openssl_note_offered_versions(SSL_CTX *context) { SSL_CTX_set_client_hello_cb(context, note_versions, NULL); }
+
+int openssl_offered_versions(const SSL *ssl) { return (int)(intptr_t)SSL_get_app_data(ssl); }
+
 int openssl_offer_protocols(SSL *ssl, const uint8_t *protocols, size_t count) {
     return SSL_set_alpn_protos(ssl, protocols, (unsigned)count) == 0;  // the one call where 0 is success
 }

@@ -30,7 +30,7 @@ struct CertsCheckCommand: ParsableCommand {
 
     func run() throws {
         let sink = LogSink(output: STDERR_FILENO)
-        let logger = Logger.json(sink, level: .info)
+        let logger = Logger.lines(sink, level: .info)
         let source: CertificateSource
         do throws(FatalError) {
             source = CertificateSource(try Environment.configuration())

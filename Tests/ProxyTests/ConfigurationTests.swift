@@ -30,7 +30,7 @@ import Testing
         #expect(configuration.outbound.verify == .full)
         #expect(configuration.tls.checksPeerExpiry)
         #expect(configuration.outbound.proxyPort == nil)
-        #expect(configuration.monitorPort == 8081)
+        #expect(configuration.monitor.port == 8081)
         #expect(configuration.workerThreads == 2)
         #expect(configuration.timeouts.response == 0)
         #expect(configuration.ownPorts.description == "8081,8443")
@@ -44,7 +44,7 @@ import Testing
     @Test func emptyDisablesThePortAndZeroTheMonitor() throws {
         let configuration = try parse(["TLS_LISTEN_PORT": "", "MONITOR_PORT": "0", "TRANSPARENT": "true"])
         #expect(configuration.inbound.listenPort == nil)
-        #expect(configuration.monitorPort == nil)
+        #expect(configuration.monitor.port == nil)
     }
 
     @Test func theForwardProxyListensOnLoopbackOnly() throws {
@@ -108,7 +108,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL", "UPSTREAM_READINESS_URL",
+        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL",
     ])
     func aFeatureThatIsNotThereIsRefusedNotIgnored(_ name: String) {
         #expect(problems([name: "1"]).first?.contains("\(name)=1 is not supported yet") == true)

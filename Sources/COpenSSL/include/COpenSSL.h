@@ -20,6 +20,10 @@ int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);
 int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys);
 /// Selects `h2`, else `http/1.1`, where the client offers it; goes on without where it offers neither.
 void openssl_select_http(SSL_CTX *context);
+/// Has the versions of each ClientHello noted for `openssl_offered_versions`.
+void openssl_note_offered_versions(SSL_CTX *context);
+/// A bit each for SSL 3.0 and TLS 1.0, 1.1, 1.2 and 1.3; 0 before the ClientHello came.
+int openssl_offered_versions(const SSL *ssl);
 /// Requires a certificate of the peer and keeps what is wrong with it for `openssl_verify_failure`.
 void openssl_require_peer_certificate(SSL_CTX *context);
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);

@@ -58,18 +58,6 @@ final class MaterialStatus {
         return pairs
     }
 
-    /// Why no peer would accept this process, a sentence each.
-    ///
-    /// - Parameter now: seconds since the epoch.
-    func obstacles(_ now: Int64) -> [String] {
-        let needed = pairs.filter { source.needsClient || $0.role != .client }
-        return needed.compactMap { pair in
-            guard pair.certificate.notAfter < now else { return nil }
-            return
-                "the \(pair.role) certificate in force expired at \(Timestamp.text(seconds: pair.certificate.notAfter))"
-        }
-    }
-
     /// Why the certificates on disk are not those in force, and which of these end soon.
     func remarks(_ now: Int64) -> [String] {
         problems.map { "certificates not reloaded: \($0)" }

@@ -285,6 +285,7 @@ final class HTTP1Downstream: Exchange {
         guard let early = leave(101) else { return server.abort() }
         var tunnel = record.connection
         tunnel.startedAt = worker.now
+        tunnel.plaintextPort = nil  // counted as a request already
         tunnel.upstream = server.remote
         Relay(worker, client: channel, server: server, record: tunnel).start(early: early)
     }
@@ -298,7 +299,7 @@ final class HTTP1Downstream: Exchange {
     /// Sends the last answer and gives up the connection; returns what the client has sent beyond its request.
     private func leave(_ status: UInt16) -> [UInt8]? {
         record.status = status
-        finishRecord()
+        finishRecord(asTunnel: true)
         tunnelBegins()
         phase = .closing
         guard flushAnswer() else {
@@ -350,6 +351,9 @@ final class HTTP1Downstream: Exchange {
         case .closing: channel.abort()
         }
     }
+
+    override var kind: StaticString { "http/1.1" }
+    override var connectionRecord: ConnectionRecord? { record.connection }
 
     override func channelDraining(_ channel: Channel) {
         // An answer that has promised to keep the connection is followed by one that does not.

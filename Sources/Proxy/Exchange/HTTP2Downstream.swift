@@ -78,6 +78,8 @@ final class HTTP2Downstream: HTTP2Connection {
     /// When a stream began last.
     var lastUse: Int64 = 0
 
+    override var connectionRecord: ConnectionRecord? { record }
+
     override func channelDraining(_ channel: Channel) {
         guard !isDraining else { return }
         isDraining = true

@@ -34,7 +34,7 @@ final class HTTP2Upstream: HTTP2Connection {
     // MARK: the connection
 
     override func channelOpened(_ channel: Channel) {
-        worker.counters.opened(channel)
+        worker.upstreamOpened(channel)
         begin()
     }
 
@@ -119,6 +119,7 @@ final class HTTP2Upstream: HTTP2Connection {
     }
 
     override func connectionEnded(_ error: ChannelError?) {
+        if let error { worker.upstreamFailed(channel, error) }
         leave()
         let running = requests
         requests = []

@@ -26,7 +26,8 @@ final class UpstreamDirectory {
         explicitPool?.closeIdle()
         explicitPool = nil
         guard !endpoints.isEmpty else { return }
-        var target = ConnectTarget(endpoints: endpoints, timeouts: worker.timeouts.connecting)
+        var target = ConnectTarget(
+            endpoints: endpoints, timeouts: worker.timeouts.connecting, direction: .inbound)
         target.options.mark = worker.proxyMark
         let upstream = worker.configuration.inbound.upstream
         if upstream.scheme == .https, let context = worker.clientContext {
@@ -55,7 +56,7 @@ final class UpstreamDirectory {
         if source == nil { endpoints.append(original) }
         return ConnectTarget(
             endpoints: endpoints, options: .init(mark: worker.proxyMark, source: source),
-            timeouts: worker.timeouts.connecting)
+            timeouts: worker.timeouts.connecting, direction: .inbound)
     }
 
     // MARK: outbound

@@ -10,11 +10,13 @@ package struct ProxyProcess {
     private let configuration: Configuration
     private let logger: Logger
     private let sink: LogSink
+    private let version: String
 
-    package init(_ configuration: Configuration, logger: Logger, sink: LogSink) {
+    package init(_ configuration: Configuration, logger: Logger, sink: LogSink, version: String) {
         self.configuration = configuration
         self.logger = logger
         self.sink = sink
+        self.version = version
     }
 
     /// Runs until a signal ends it.
@@ -38,18 +40,18 @@ package struct ProxyProcess {
             sockets.append(ListeningSocket(consume socket, entry.role))
             opened.append(entry)
         }
-        let control = try ControlThread(configuration, logger: logger)
+        let control = try ControlThread(configuration, logger: logger, sink: sink, version: version)
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
         if configuration.isSandboxed { Sandbox.enter(Sandbox.readablePaths(configuration), logger) }
-        sink.start()
+        sink.start(format: configuration.log.format)
         announce(opened)
         if isTransparent { try control.watchCapture(verify) }
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
             configuration: configuration, material: certificates.material, logger: logger, sink: sink, names: names,
-            connections: ConnectionBudget(limit: configuration.maxConnections))
+            control: control.mailbox, connections: ConnectionBudget(limit: configuration.maxConnections))
         try control.watch(certificates)
         try control.run(setup, consume sockets)
         sink.flush()

@@ -26,6 +26,7 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
         try context.present(credentials)
         try context.trust(material.serverTrust, announce: true)
         unsafe openssl_select_http(context.raw)
+        unsafe openssl_note_offered_versions(context.raw)
         // A session that was opened under another trust set is not resumed under this one.
         let identity = TLSContext.sessionContext(material.serverTrust)
         guard unsafe SSL_CTX_set_session_id_context(context.raw, identity, CUnsignedInt(identity.count)) == 1,

@@ -162,6 +162,14 @@ import Glibc
         unsafe SSL_get_servername(raw, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
     }
 
+    /// `TLSv1.3`, once a version has been agreed.
+    var version: String { unsafe String(cString: SSL_get_version(raw)) }
+
+    /// What the peer's ClientHello offered; empty before it came, and for this side's own.
+    var offeredVersions: TLSVersionSet {
+        TLSVersionSet(rawValue: UInt8(truncatingIfNeeded: unsafe openssl_offered_versions(raw)))
+    }
+
     var negotiatedProtocol: String? {
         var count: CUnsignedInt = 0
         guard let name = unsafe openssl_alpn(raw, &count), count > 0 else { return nil }

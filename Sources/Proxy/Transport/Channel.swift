@@ -23,8 +23,13 @@ final class Channel: EventHandler {
     private(set) var tlsContext: TLSContext?
     private(set) var phase: Phase
     var user: ChannelUser?
-    /// Called once when an accepted connection has been closed.
+    /// Called once when the connection has been closed.
     var onClose: (() -> Void)?
+    /// False for one that this process has opened.
+    let isAccepted: Bool
+    var direction: Direction
+    /// When it was accepted, or the connect began.
+    let startedAt: Int64
 
     private var backlog: [UInt8] = []
     private var backlogStart = 0
@@ -48,7 +53,6 @@ final class Channel: EventHandler {
     /// The other end: the peer that connected, or the address connected to.
     private(set) var remote: Endpoint
     private var connector: Connector?
-    private let wasDialled: Bool
 
     // MARK: making one
 
@@ -56,7 +60,9 @@ final class Channel: EventHandler {
     init(accepted socket: consuming Descriptor, from remote: Endpoint, in reactor: Reactor) throws(SystemError) {
         self.reactor = reactor
         self.remote = remote
-        wasDialled = false
+        isAccepted = true
+        direction = .inbound
+        startedAt = reactor.now
         let raw = socket.raw
         self.socket = consume socket
         self.raw = raw
@@ -71,8 +77,10 @@ final class Channel: EventHandler {
         connectingTo target: ConnectTarget, offering offer: ProtocolOffer = .nothing, in reactor: Reactor
     ) throws(ChannelError) {
         self.reactor = reactor
+        isAccepted = false
+        direction = target.direction
+        startedAt = reactor.now
         remote = Endpoint(.anyV4, 0)
-        wasDialled = true
         phase = .connecting
         interest = .writable
         super.init()
@@ -98,8 +106,6 @@ final class Channel: EventHandler {
     var hasUnread: Bool { !isDry && (tls?.hasPending ?? false) }
     /// No other request may begin on it.
     var isEnding: Bool { endsAt != .max }
-    /// The peer has opened the connection.
-    var isServerSide: Bool { !wasDialled }
     /// The trust anchor that vouched for the peer, as DER; nil when none was looked for.
     var peerAnchor: [UInt8]? { tls?.peerAnchor ?? nil }
     func peerIsTrusted(by context: TLSContext) -> Bool { tls?.peerIsTrusted(by: context) ?? true }
@@ -107,6 +113,8 @@ final class Channel: EventHandler {
     var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
     var negotiatedProtocol: String? { tls?.negotiatedProtocol ?? nil }
     var serverName: String? { tls?.serverName ?? nil }
+    var tlsVersion: String? { tls?.version }
+    var offeredVersions: TLSVersionSet { tls?.offeredVersions ?? [] }
     var originalDestination: Endpoint? {
         guard raw != nil else { return nil }
         return try? socketName()

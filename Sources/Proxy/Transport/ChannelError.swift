@@ -33,12 +33,21 @@ enum ChannelError: Error {
         }
     }
 
-    /// A bounded name for the failure of a handshake.
-    var label: String {
+    /// Why TLS failed, from a bounded set.
+    var tlsReason: TLSError.Reason {
         switch self {
-        case .handshake(let error), .tls(let error): error.reason.rawValue
-        case .handshakeTimedOut: "timeout"
-        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken, .peerOutlived: "connection"
+        case .handshake(let error), .tls(let error): error.reason
+        case .handshakeTimedOut: .timeout
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken, .peerOutlived: .connection
+        }
+    }
+
+    /// The certificate that was not accepted, where that was it.
+    var certificate: TLSError.Certificate? {
+        switch self {
+        case .handshake(let error), .tls(let error): error.certificate
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .handshakeTimedOut, .broken, .peerOutlived:
+            nil
         }
     }
 

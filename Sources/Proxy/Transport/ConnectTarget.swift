@@ -22,6 +22,8 @@ struct ConnectTarget {
     /// nil for a plain connection.
     var tls: TLSOrigination?
     var timeouts: ConnectTimeouts
+    /// Toward the application, or out of the pod.
+    var direction = Direction.outbound
     /// The port is one that this process listens on: dialled at an address of this machine, it would call itself.
     var isOwnPort = false
 
@@ -36,9 +38,10 @@ struct ConnectTarget {
 extension ConnectTarget {
     init(
         endpoints: [Endpoint], options: Socket.ConnectOptions = .init(), tls: TLSOrigination? = nil,
-        timeouts: ConnectTimeouts
+        timeouts: ConnectTimeouts, direction: Direction = .outbound
     ) {
-        self.init(destination: .endpoints(endpoints), options: options, tls: tls, timeouts: timeouts)
+        self.init(
+            destination: .endpoints(endpoints), options: options, tls: tls, timeouts: timeouts, direction: direction)
     }
 }
 
