@@ -2,13 +2,18 @@
 import PackageDescription
 
 /// Settings every Swift target shares: the compiler is the style guide.
-let strict: [SwiftSetting] = [
+let lenient: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
-    .strictMemorySafety(),
     .treatAllWarnings(as: .error),
+]
+let strict = lenient + [.strictMemorySafety()]
+
+/// For the data plane, whose objects belong to one thread each: see docs/decisions/0007-exclusivity.md.
+let uncheckedInRelease: [SwiftSetting] = [
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 ]
 
 let package = Package(
@@ -35,7 +40,7 @@ let package = Package(
                 "Addressing", "CLinux", "CNghttp2", "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict + uncheckedInRelease),
         .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter"], swiftSettings: strict),
         .executableTarget(
             name: "sidecar",
@@ -49,6 +54,10 @@ let package = Package(
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Addressing", "CLinux", "COpenSSL"], swiftSettings: strict),
+        // Exit tests: what their macro expands to is not marked `unsafe`.
+        .testTarget(
+            name: "SandboxTests",
+            dependencies: ["CLinux", "Proxy", .product(name: "Logging", package: "swift-log")], swiftSettings: lenient),
         .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
     ]
 )

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CNetfilter.h"
+#include "Netlink.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,9 +24,8 @@
 
 // MARK: netlink
 
-/// Sends a request and reads its answers; `found` sees each message of a dump.
-static int talk(int bus, const void *request, size_t length, uint32_t sequence, mnl_cb_t found, void *context,
-                int acknowledgements) {
+int netlink_talk(int bus, const void *request, size_t length, uint32_t sequence, mnl_cb_t found, void *context,
+                 int acknowledgements) {
     struct mnl_socket *socket = mnl_socket_open(bus);
     if (!socket) return -errno;
     int result = 0;
@@ -168,7 +168,7 @@ int nf_commit(struct nf_transaction *transaction) {
     for (int rest = (int)length; mnl_nlmsg_ok(header, rest); header = mnl_nlmsg_next(header, &rest))
         if (header->nlmsg_type != NFNL_MSG_BATCH_END) last = header;
     if (last) last->nlmsg_flags |= NLM_F_ACK;
-    return talk(NETLINK_NETFILTER, mnl_nlmsg_batch_head(transaction->batch), length, 0, NULL, NULL, 1);
+    return netlink_talk(NETLINK_NETFILTER, mnl_nlmsg_batch_head(transaction->batch), length, 0, NULL, NULL, 1);
 }
 
 // MARK: rules
@@ -375,20 +375,38 @@ int nf_rule_text(struct nf_rule *rule, char *text, size_t capacity) { return des
 // MARK: dumps
 
 struct listing {
+    /// NULL for all tables of all families.
     const char *table;
-    void (*found)(void *context, const char *name, const char *text);
+    nf_found found;
     void *context;
 };
+
+static int is_wanted(const struct listing *listing, const char *table) {
+    return !listing->table || (table && strcmp(table, listing->table) == 0);
+}
+
+static int count_packets(struct nftnl_expr *expr, void *context) {
+    int64_t *packets = context;
+    if (strcmp(nftnl_expr_get_str(expr, NFTNL_EXPR_NAME), "counter") == 0)
+        *packets = (int64_t)nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS);
+    return 0;
+}
 
 static int see_rule(const struct nlmsghdr *header, void *context) {
     struct listing *listing = context;
     struct nftnl_rule *rule = nftnl_rule_alloc();
     if (!rule) return MNL_CB_ERROR;
     char text[8192];
-    if (nftnl_rule_nlmsg_parse(header, rule) == 0 &&
-        strcmp(nftnl_rule_get_str(rule, NFTNL_RULE_TABLE), listing->table) == 0 &&
-        describe(rule, text, sizeof text) >= 0)
-        listing->found(listing->context, nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN), text);
+    if (nftnl_rule_nlmsg_parse(header, rule) == 0 && is_wanted(listing, nftnl_rule_get_str(rule, NFTNL_RULE_TABLE)) &&
+        describe(rule, text, sizeof text) >= 0) {
+        struct nf_entry entry = {.family = (int)nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY),
+                                 .table = nftnl_rule_get_str(rule, NFTNL_RULE_TABLE),
+                                 .chain = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN),
+                                 .text = text,
+                                 .packets = -1};
+        nftnl_expr_foreach(rule, count_packets, &entry.packets);
+        listing->found(listing->context, &entry);
+    }
     nftnl_rule_free(rule);
     return MNL_CB_OK;
 }
@@ -398,13 +416,18 @@ static int see_chain(const struct nlmsghdr *header, void *context) {
     struct nftnl_chain *chain = nftnl_chain_alloc();
     if (!chain) return MNL_CB_ERROR;
     if (nftnl_chain_nlmsg_parse(header, chain) == 0 &&
-        strcmp(nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE), listing->table) == 0) {
+        is_wanted(listing, nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE))) {
         char text[128] = "plain";
         if (nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM))
             snprintf(text, sizeof text, "%s hook %u priority %d policy %u",
                      nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE), nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM),
                      nftnl_chain_get_s32(chain, NFTNL_CHAIN_PRIO), nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY));
-        listing->found(listing->context, nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME), text);
+        struct nf_entry entry = {.family = (int)nftnl_chain_get_u32(chain, NFTNL_CHAIN_FAMILY),
+                                 .table = nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE),
+                                 .chain = nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME),
+                                 .text = text,
+                                 .packets = -1};
+        listing->found(listing->context, &entry);
     }
     nftnl_chain_free(chain);
     return MNL_CB_OK;
@@ -412,16 +435,17 @@ static int see_chain(const struct nlmsghdr *header, void *context) {
 
 static int list(uint16_t type, mnl_cb_t see, struct listing *listing) {
     char request[MNL_NLMSG_HDRLEN + 256];
-    struct nlmsghdr *header = nftnl_nlmsg_build_hdr(request, type, NFPROTO_INET, NLM_F_DUMP, 1);
-    return talk(NETLINK_NETFILTER, header, header->nlmsg_len, 1, see, listing, 1);
+    uint16_t family = listing->table ? NFPROTO_INET : NFPROTO_UNSPEC;
+    struct nlmsghdr *header = nftnl_nlmsg_build_hdr(request, type, family, NLM_F_DUMP, 1);
+    return netlink_talk(NETLINK_NETFILTER, header, header->nlmsg_len, 1, see, listing, 1);
 }
 
-int nf_list_chains(const char *table, void (*found)(void *, const char *, const char *), void *context) {
+int nf_list_chains(const char *table, nf_found found, void *context) {
     struct listing listing = {table, found, context};
     return list(NFT_MSG_GETCHAIN, see_chain, &listing);
 }
 
-int nf_list_rules(const char *table, void (*found)(void *, const char *, const char *), void *context) {
+int nf_list_rules(const char *table, nf_found found, void *context) {
     struct listing listing = {table, found, context};
     return list(NFT_MSG_GETRULE, see_rule, &listing);
 }
@@ -438,10 +462,10 @@ static int change_policy(const struct nf_policy *policy, uint16_t type, uint16_t
     header->nlmsg_seq = 1;
     struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof *rule);
     rule->family = (uint8_t)family(policy->is_ipv6);
-    rule->action = FR_ACT_TO_TBL;
+    rule->action = policy->table ? FR_ACT_TO_TBL : FR_ACT_UNREACHABLE;
     rule->table = policy->table < 256 ? (uint8_t)policy->table : RT_TABLE_UNSPEC;
     rule->src_len = policy->source_length;
-    mnl_attr_put_u32(header, FRA_TABLE, policy->table);
+    if (policy->table) mnl_attr_put_u32(header, FRA_TABLE, policy->table);
     mnl_attr_put_u32(header, FRA_PRIORITY, policy->priority);
     if (policy->mark_mask) {
         mnl_attr_put_u32(header, FRA_FWMARK, policy->mark);
@@ -449,7 +473,7 @@ static int change_policy(const struct nf_policy *policy, uint16_t type, uint16_t
     }
     if (policy->source_length) mnl_attr_put(header, FRA_SRC, policy->is_ipv6 ? 16 : 4, policy->source);
     if (policy->comes_from_loopback) mnl_attr_put_strz(header, FRA_IIFNAME, "lo");
-    return talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
+    return netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
 }
 
 int nf_policy_add(const struct nf_policy *policy) {
@@ -467,7 +491,7 @@ static int see_policy(const struct nlmsghdr *header, void *context) {
     struct policies *policies = context;
     const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(header);
     struct nf_policy policy = {.is_ipv6 = rule->family == AF_INET6, .table = rule->table, .source_length = rule->src_len};
-    if (rule->action != FR_ACT_TO_TBL) return MNL_CB_OK;
+    if (rule->action != FR_ACT_TO_TBL && rule->action != FR_ACT_UNREACHABLE) return MNL_CB_OK;
     struct nlattr *attribute;
     mnl_attr_for_each(attribute, header, sizeof *rule) {
         switch (mnl_attr_get_type(attribute)) {
@@ -484,6 +508,7 @@ static int see_policy(const struct nlmsghdr *header, void *context) {
         default: break;
         }
     }
+    if (rule->action == FR_ACT_UNREACHABLE) policy.table = 0;
     if (policies->count < policies->capacity) policies->list[policies->count++] = policy;
     return MNL_CB_OK;
 }
@@ -497,7 +522,7 @@ int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity) {
     struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof *rule);
     rule->family = (uint8_t)family(is_ipv6);
     struct policies policies = {list, 0, capacity};
-    int result = talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_policy, &policies, 1);
+    int result = netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_policy, &policies, 1);
     return result < 0 ? result : policies.count;
 }
 
@@ -515,7 +540,7 @@ static int change_route(int is_ipv6, uint32_t table, uint16_t type, uint16_t fla
     route->rtm_protocol = RTPROT_STATIC;
     mnl_attr_put_u32(header, RTA_TABLE, table);
     mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
-    return talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
+    return netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
 }
 
 int nf_route_add(int is_ipv6, uint32_t table) {
@@ -553,6 +578,6 @@ int nf_route_exists(int is_ipv6, uint32_t table) {
     struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
     route->rtm_family = (uint8_t)family(is_ipv6);
     struct route_search search = {table, if_nametoindex("lo"), 0};
-    int result = talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_route, &search, 1);
+    int result = netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_route, &search, 1);
     return result < 0 ? result : search.found;
 }

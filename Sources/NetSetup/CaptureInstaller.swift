@@ -9,8 +9,11 @@ package enum CaptureInstaller {
     /// Routes come first and the table last, in one transaction: until it stands nothing is captured, and from then
     /// on everything.
     package static func apply(_ plan: CapturePlan) throws(NetSetupError) {
-        for isIPv6 in [false, true] {
-            try check("add the route of table \(plan.routingTable)", nf_route_add(isIPv6 ? 1 : 0, plan.routingTable))
+        for isIPv6 in families {
+            if hasLoopback(isIPv6) {
+                try check(
+                    "add the route of table \(plan.routingTable)", nf_route_add(isIPv6 ? 1 : 0, plan.routingTable))
+            }
             let present = try policies(isIPv6)
             let wanted = plan.policyRules.filter { $0.isIPv6 == isIPv6 }.map(\.raw)
             for stale in present where isOurs(stale) && !wanted.contains(where: { same($0, stale) }) {
@@ -25,22 +28,38 @@ package enum CaptureInstaller {
         try transaction.replaceTable(with: plan)
     }
 
-    /// What differs between the kernel and the plan, a sentence each; empty when nothing does.
-    package static func verify(_ plan: CapturePlan) throws(NetSetupError) -> [String] {
-        var differences = try compareTable(plan)
-        for isIPv6 in [false, true] {
-            let family = isIPv6 ? "IPv6" : "IPv4"
-            if try check("read routes", nf_route_exists(isIPv6 ? 1 : 0, plan.routingTable)) == 0 {
-                differences.append("the \(family) route `local default dev lo table \(plan.routingTable)` is missing")
+    /// What differs between the kernel and the plan; empty when nothing does.
+    package static func verify(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
+        try verifyTable(plan) + verifyRouting(plan)
+    }
+
+    /// As much of `verify` as this process may: reading nftables needs the capability NET_ADMIN, routes and policy rules
+    /// need none.
+    package static func verifyReadable(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
+        do {
+            return try verify(plan)
+        } catch {
+            guard error.isPermission else { throw error }
+            return try verifyRouting(plan)
+        }
+    }
+
+    static func verifyRouting(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
+        var differences: [CaptureDifference] = []
+        for isIPv6 in families {
+            let hasRoute = try check("read routes", nf_route_exists(isIPv6 ? 1 : 0, plan.routingTable)) == 1
+            if !hasRoute, hasLoopback(isIPv6) {
+                differences.append(.routeMissing(isIPv6: isIPv6, table: plan.routingTable))
             }
             let present = try policies(isIPv6)
             let wanted = plan.policyRules.filter { $0.isIPv6 == isIPv6 }
             for rule in wanted where !present.contains(where: { same($0, rule.raw) }) {
-                differences.append("the \(family) policy rule with priority \(rule.priority) is missing")
+                differences.append(.policyMissing(rule))
             }
             for rule in present where isOurs(rule) && !wanted.contains(where: { same($0.raw, rule) }) {
+                let mark = rule.mark_mask == 0 ? nil : FirewallMark(value: rule.mark, mask: rule.mark_mask)
                 differences.append(
-                    "there is an \(family) policy rule with priority \(rule.priority) that is not in the plan")
+                    .policyUnknown(isIPv6: isIPv6, priority: rule.priority, mark: mark, table: rule.table))
             }
         }
         return differences
@@ -50,7 +69,7 @@ package enum CaptureInstaller {
     package static func remove(_ plan: CapturePlan) throws(NetSetupError) {
         let transaction = try Transaction()
         try transaction.removeTable()
-        for isIPv6 in [false, true] {
+        for isIPv6 in families {
             for rule in try policies(isIPv6) where isOurs(rule) { try delete(rule) }
             let result = nf_route_delete(isIPv6 ? 1 : 0, plan.routingTable)
             if result != -ESRCH, result != -ENOENT { try check("delete the route", result) }
@@ -59,50 +78,63 @@ package enum CaptureInstaller {
 
     // MARK: the table
 
-    private static func compareTable(_ plan: CapturePlan) throws(NetSetupError) -> [String] {
+    static func verifyTable(_ plan: CapturePlan) throws(NetSetupError) -> [CaptureDifference] {
         let chains = try Listing.chains()
-        guard !chains.isEmpty else { return ["the table inet \(CapturePlan.table) is missing"] }
+        guard !chains.isEmpty else { return [.tableMissing] }
         let rules = try Listing.rules()
-        var differences: [String] = []
+        var differences: [CaptureDifference] = []
         for chain in plan.chains {
-            guard let found = chains.first(where: { $0.name == chain.name }) else {
-                differences.append("the chain \(chain.name) is missing")
+            guard let found = chains.first(where: { $0.chain == chain.name }) else {
+                differences.append(.chainMissing(chain.name))
                 continue
             }
             if found.text != chain.kernelText {
-                differences.append("the chain \(chain.name) is `\(found.text)` instead of `\(chain.kernelText)`")
+                differences.append(.chainChanged(chain.name, found: found.text, wanted: chain.kernelText))
             }
-            let present = rules.filter { $0.name == chain.name }.map(\.text)
+            let present = rules.filter { $0.chain == chain.name }.map(\.text)
             differences += try compare(chain, with: present)
         }
-        for found in chains where !plan.chains.contains(where: { $0.name == found.name }) {
-            differences.append("there is a chain \(found.name) that is not in the plan")
+        for found in chains where !plan.chains.contains(where: { $0.name == found.chain }) {
+            differences.append(.chainUnknown(found.chain))
         }
         return differences
     }
 
-    private static func compare(_ chain: Chain, with present: [String]) throws(NetSetupError) -> [String] {
-        var differences: [String] = []
-        var wanted: [(rule: Rule, text: String)] = []
+    private static func compare(
+        _ chain: Chain, with present: [String]
+    ) throws(NetSetupError) -> [CaptureDifference] {
+        var differences: [CaptureDifference] = []
+        let wanted = try kernelTexts(of: chain)
+        for (rule, text) in zip(chain.rules, wanted) where !present.contains(text) {
+            differences.append(.ruleMissing(chain: chain.name, rule))
+        }
+        let extra = present.count { !wanted.contains($0) }
+        if extra > 0 { differences.append(.rulesUnknown(chain: chain.name, count: extra)) }
+        if differences.isEmpty, present != wanted { differences.append(.rulesReordered(chain: chain.name)) }
+        return differences
+    }
+
+    /// The chain's rules as a listing would show them.
+    static func kernelTexts(of chain: Chain) throws(NetSetupError) -> [String] {
+        var texts: [String] = []
         for rule in chain.rules {
             let encoder = try RuleEncoder(rule, chain: chain.name)
             guard let text = encoder.text else { throw .system("encode a rule", ENOMEM) }
-            wanted.append((rule, text))
+            texts.append(text)
         }
-        for (rule, text) in wanted where !present.contains(text) {
-            differences.append("in the chain \(chain.name) the rule `\(rule.text)` is missing or changed")
-        }
-        let extra = present.filter { text in !wanted.contains { $0.text == text } }.count
-        if extra > 0 {
-            differences.append("in the chain \(chain.name) there are \(extra) rules that are not in the plan")
-        }
-        if differences.isEmpty, present != wanted.map(\.text) {
-            differences.append("the rules of the chain \(chain.name) are in another order or repeated")
-        }
-        return differences
+        return texts
     }
 
-    // MARK: policy rules
+    // MARK: routing
+
+    /// The families that the kernel has.
+    private static var families: [Bool] { SystemFile.exists("/proc/net/if_inet6") ? [false, true] : [false] }
+
+    /// Where IPv6 is switched off on `lo`, the kernel takes no local route for it, and the last policy rule refuses what
+    /// other interfaces send.
+    private static func hasLoopback(_ isIPv6: Bool) -> Bool {
+        !isIPv6 || SystemFile.number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") != 1
+    }
 
     private static func policies(_ isIPv6: Bool) throws(NetSetupError) -> [nf_policy] {
         var list = [nf_policy](repeating: nf_policy(), count: 1_024)
@@ -118,7 +150,7 @@ package enum CaptureInstaller {
 
     /// By the priorities, which nobody else has.
     private static func isOurs(_ policy: nf_policy) -> Bool {
-        policy.priority == CapturePlan.markPriority || policy.priority == CapturePlan.loopbackPriority
+        (CapturePlan.markPriority...CapturePlan.refusalPriority).contains(policy.priority)
     }
 
     private static func same(_ left: nf_policy, _ right: nf_policy) -> Bool {
@@ -148,7 +180,7 @@ extension PolicyRule {
         var policy = nf_policy()
         policy.is_ipv6 = isIPv6 ? 1 : 0
         policy.priority = priority
-        policy.table = table
+        policy.table = table ?? 0
         switch selector {
         case .mark(let mark):
             policy.mark = mark.value

@@ -28,7 +28,8 @@ extension CapturePlan {
                 case .mark(let mark): "fwmark \(mark)"
                 case .fromLoopback(let block): "from \(block) iif lo"
                 }
-            return "ip \(rule.isIPv6 ? "-6" : "-4") rule add priority \(rule.priority) \(selector) lookup \(rule.table)"
+            let action = rule.table.map { "lookup \($0)" } ?? "unreachable"
+            return "ip \(rule.isIPv6 ? "-6" : "-4") rule add priority \(rule.priority) \(selector) \(action)"
         } + [false, true].map { "ip \($0 ? "-6" : "-4") route replace local default dev lo table \(routingTable)" }
     }
 }

@@ -10,6 +10,7 @@ package struct CapturePlan: Equatable, Sendable {
     /// Priorities of the policy rules: before `main` (32766), and no other mesh's.
     static let markPriority: UInt32 = 1480
     static let loopbackPriority: UInt32 = 1481
+    static let refusalPriority: UInt32 = 1482
 
     let chains: [Chain]
     let policyRules: [PolicyRule]
@@ -124,6 +125,11 @@ package struct CapturePlan: Equatable, Sendable {
                 PolicyRule(
                     isIPv6: loopback.isIPv6, priority: loopbackPriority, selector: .fromLoopback(loopback.block),
                     table: settings.routingTable),
+                // The table's route goes when somebody sets `lo` down, or flushes it. Without it a captured packet would
+                // find the main table's route and leave in plain text.
+                PolicyRule(
+                    isIPv6: loopback.isIPv6, priority: refusalPriority, selector: .mark(settings.captureMark),
+                    table: nil),
             ]
         }
     }

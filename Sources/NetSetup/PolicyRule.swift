@@ -1,7 +1,7 @@
 import Addressing
 
-/// One rule of `ip rule`: which packets look their route up in the capture table.
-struct PolicyRule: Equatable {
+/// One rule of `ip rule`: how certain packets look their route up.
+package struct PolicyRule: Equatable {
     enum Selector: Equatable {
         case mark(FirewallMark)
         /// Packets of this host from a loopback address to elsewhere.
@@ -11,5 +11,6 @@ struct PolicyRule: Equatable {
     let isIPv6: Bool
     let priority: UInt32
     let selector: Selector
-    let table: UInt32
+    /// Where they look; nil where they must not find any route.
+    let table: UInt32?
 }

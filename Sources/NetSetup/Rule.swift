@@ -1,7 +1,7 @@
 import Addressing
 
 /// One nftables rule: what it matches and what it does, in order.
-struct Rule: Equatable {
+package struct Rule: Equatable {
     enum Match: Equatable {
         case isTCP(Bool)
         case isIPv6

@@ -49,7 +49,7 @@ struct InitCommand: ParsableCommand {
             if dryRun {
                 print(output == .text ? plan.text : plan.json)
             } else if verify {
-                let differences = try CaptureInstaller.verify(plan)
+                let differences = try CaptureInstaller.verify(plan).map(\.sentence)
                 report("verified", differences)
                 return differences
             } else if remove {

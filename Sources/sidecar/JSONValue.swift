@@ -2,6 +2,7 @@
 indirect enum JSONValue: CustomStringConvertible {
     case string(String)
     case bool(Bool)
+    case null
     case array([JSONValue])
     case object([(String, JSONValue)])
 
@@ -9,6 +10,7 @@ indirect enum JSONValue: CustomStringConvertible {
         switch self {
         case .string(let text): JSONValue.quoted(text)
         case .bool(let flag): "\(flag)"
+        case .null: "null"
         case .array(let items): "[" + items.map(\.description).joined(separator: ",") + "]"
         case .object(let members):
             "{" + members.map { "\(JSONValue.quoted($0.0)):\($0.1)" }.joined(separator: ",") + "}"

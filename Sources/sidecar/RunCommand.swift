@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Logging
+import NetSetup
 import Proxy
 
 struct RunCommand: ParsableCommand {
@@ -13,9 +14,22 @@ struct RunCommand: ParsableCommand {
         do throws(FatalError) {
             let configuration = try Environment.configuration()
             logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
-            try ProxyProcess(configuration, logger: logger, sink: sink, version: Version.text).run()
+            let plan = CapturePlan(CaptureSettings(configuration))
+            try ProxyProcess(configuration, logger: logger, sink: sink, version: Version.text)
+                .run { CaptureVerification.verify(plan) }
         } catch {
             throw Failure.report(error, logger, sink)
+        }
+    }
+}
+
+/// What the running proxy knows of its capture rules: only what it may read.
+private enum CaptureVerification {
+    static func verify(_ plan: CapturePlan) -> CaptureWatch.Finding {
+        do throws(NetSetupError) {
+            return .differences(try CaptureInstaller.verifyReadable(plan).map(\.sentence))
+        } catch {
+            return .unreadable(error.sentence)
         }
     }
 }

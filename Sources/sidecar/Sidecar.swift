@@ -8,7 +8,10 @@ struct Sidecar: ParsableCommand {
         abstract: "Mutual TLS for a pod, without touching its application.",
         discussion: "Settings come from the environment; see docs/configuration.md.",
         version: Version.text,
-        subcommands: [RunCommand.self, InitCommand.self],
+        subcommands: [
+            RunCommand.self, InitCommand.self, DoctorCommand.self, ProbeCommand.self, WaitCommand.self,
+            QuitCommand.self,
+        ],
         defaultSubcommand: RunCommand.self)
 
     /// ArgumentParser's exit code for wrong usage is 64; this program's is 2.

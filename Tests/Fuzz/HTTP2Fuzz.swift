@@ -22,7 +22,7 @@ private nonisolated(unsafe) let library = HTTP2Library()
 private let maxHeadBytes = [256, 4_096, 32_768]
 
 private func block(_ fields: KeyValuePairs<StaticString, StaticString>) -> HeaderBlock {
-    var block = HeaderBlock()
+    let block = HeaderBlock()
     for (name, value) in fields { block.append(name, value) }
     return block
 }
@@ -88,8 +88,8 @@ private final class Peer {
 
     private func flush(limit: Int) {
         guard isSound else { return }
-        var writer = ByteWriter()
-        isSound = session.output(into: &writer, limit: limit)
+        let writer = ByteWriter()
+        isSound = session.output(into: writer, limit: limit)
         sent.add(writer.bytes)
         let none: [UInt8] = []
         workOff(none.span)
@@ -194,8 +194,8 @@ private final class Peer {
     private func checkRequest(_ head: RequestHead, _ text: [UInt8]) {
         var rewrite = RequestRewrite()
         rewrite.stripsIdentity = true
-        var writer = ByteWriter()
-        rewrite.write(head, from: text.span, requestID: [], into: &writer)
+        let writer = ByteWriter()
+        rewrite.write(head, from: text.span, requestID: [], into: writer)
         var reader = RequestParser(limits: HTTPLimits(maxHeadBytes: 65_536))
         hold(reader.parse(writer.bytes.span, resumingAt: 0) == .complete, "what was written cannot be read")
         hold(reader.head.byteCount == writer.count, "what was written is more than one head")
@@ -206,8 +206,8 @@ private final class Peer {
 
     private func checkAnswer(_ head: ResponseHead, _ text: [UInt8]) {
         let rewrite = ResponseRewrite(for: head, minorVersion: 1, closes: false)
-        var writer = ByteWriter()
-        rewrite.write(head, from: text.span, into: &writer)
+        let writer = ByteWriter()
+        rewrite.write(head, from: text.span, into: writer)
         var reader = ResponseParser(limits: HTTPLimits(maxHeadBytes: 131_072))
         let outcome = reader.parse(writer.bytes.span, resumingAt: 0, for: method)
         hold(outcome == .complete, "what was written cannot be read")
@@ -335,8 +335,8 @@ private final class Hop {
         let head = parser.head
         guard head.method != .connect, !head.hasUpgrade else { return }
         if let length = head.fields.contentLength, hasBody || length > 0 { return }
-        var sent = HeaderBlock()
-        rewrite.write(head, from: input.span, requestID: [], scheme: "https", into: &sent)
+        let sent = HeaderBlock()
+        rewrite.write(head, from: input.span, requestID: [], scheme: "https", into: sent)
         guard let slot = client.request(sent, endsStream: !hasBody) else { return }
         if hasBody {
             client.send(slot, input.span)
@@ -391,8 +391,8 @@ private final class Hop {
         guard head.status >= 200 else { return }
         let endsStream = head.framing == .none
         if let length = head.announcedLength, !endsStream, length > 0 { return }
-        var sent = HeaderBlock()
-        ResponseRewrite.write(head, from: bytes.span, into: &sent)
+        let sent = HeaderBlock()
+        ResponseRewrite.write(head, from: bytes.span, into: sent)
         server.answer(stream, sent, endsStream: endsStream)
         server.end(stream, trailers: nil)
         carry(server, client)
@@ -408,8 +408,8 @@ private final class Hop {
     }
 
     private func carry(_ from: HTTP2Session, _ to: HTTP2Session) {
-        var writer = ByteWriter()
-        hold(from.output(into: &writer, limit: 1 << 20), "the session broke")
+        let writer = ByteWriter()
+        hold(from.output(into: writer, limit: 1 << 20), "the session broke")
         hold(to.receive(writer.bytes.span), "the other side takes no such frames")
     }
 }

@@ -54,9 +54,9 @@ private func fuzzRequest(_ input: [UInt8], _ split: Int, _ choices: Choices) {
     rewrite.forwardedHost = choices(3)
     rewrite.forwarded = Array("X-Forwarded-For: 1.2.3.4\r\n".utf8)
     rewrite.identity = choices(4) ? Array("X-Client-CN: peer\r\n".utf8) : []
-    var writer = ByteWriter()
-    rewrite.write(head, from: input.span, requestID: head.needsRequestID ? Array("id".utf8) : [], into: &writer)
-    let body = relay(input, from: head.byteCount, head.framing, inChunks: head.framing == .chunked, &writer)
+    let writer = ByteWriter()
+    rewrite.write(head, from: input.span, requestID: head.needsRequestID ? Array("id".utf8) : [], into: writer)
+    let body = relay(input, from: head.byteCount, head.framing, inChunks: head.framing == .chunked, writer)
     check(writer.bytes, head, input, rewrite, body)
 }
 
@@ -118,9 +118,9 @@ private func fuzzResponse(_ input: [UInt8], _ split: Int, _ choices: Choices) {
         ? ResponseRewrite.switching
         : head.status < 200
             ? .interim : ResponseRewrite(for: head, minorVersion: choices(2) ? 0 : 1, closes: choices(3))
-    var writer = ByteWriter()
-    rewrite.write(head, from: input.span, into: &writer)
-    let body = relay(input, from: head.byteCount, head.framing, inChunks: rewrite.chunksBody, &writer)
+    let writer = ByteWriter()
+    rewrite.write(head, from: input.span, into: writer)
+    let body = relay(input, from: head.byteCount, head.framing, inChunks: rewrite.chunksBody, writer)
     let written = writer.bytes
     var reader = ResponseParser(limits: large)
     hold(reader.parse(written.span, resumingAt: 0, for: method) == .complete, "what was written cannot be read")
@@ -143,8 +143,8 @@ private func fuzzBody(_ input: [UInt8], _ split: Int) {
     let whole = decode(input, .chunked, splitAt: 0)
     let parts = decode(input, .chunked, splitAt: split)
     hold(whole == parts, "a cut changed the body")
-    var writer = ByteWriter()
-    let body = relay(input, from: 0, .chunked, inChunks: true, &writer)
+    let writer = ByteWriter()
+    let body = relay(input, from: 0, .chunked, inChunks: true, writer)
     hold(body == whole, "a body that goes on is another")
     checkBody(writer.bytes, from: 0, .chunked, body)
 }
@@ -158,7 +158,7 @@ private struct Body: Equatable {
 
 /// Reads a body and writes it on as the proxy does.
 private func relay(
-    _ input: [UInt8], from start: Int, _ framing: BodyFraming, inChunks: Bool, _ writer: inout ByteWriter
+    _ input: [UInt8], from start: Int, _ framing: BodyFraming, inChunks: Bool, _ writer: ByteWriter
 ) -> Body {
     var decoder = BodyDecoder(framing)
     var body = Body()

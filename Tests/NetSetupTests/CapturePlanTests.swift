@@ -71,8 +71,10 @@ import Testing
             CapturePlan(CaptureSettings()).ipCommands == [
                 "ip -4 rule add priority 1480 fwmark 0x5c0/0xfff lookup 1480",
                 "ip -4 rule add priority 1481 from 127.0.0.0/8 iif lo lookup 1480",
+                "ip -4 rule add priority 1482 fwmark 0x5c0/0xfff unreachable",
                 "ip -6 rule add priority 1480 fwmark 0x5c0/0xfff lookup 1480",
                 "ip -6 rule add priority 1481 from ::1/128 iif lo lookup 1480",
+                "ip -6 rule add priority 1482 fwmark 0x5c0/0xfff unreachable",
                 "ip -4 route replace local default dev lo table 1480",
                 "ip -6 route replace local default dev lo table 1480",
             ])

@@ -6,12 +6,12 @@ import Testing
     private func rewritten(_ request: String, _ rewrite: RequestRewrite) throws -> String {
         var parser = RequestParser()
         var ids = RequestIDs(seed: 1)
-        var writer = ByteWriter()
+        let writer = ByteWriter()
         let bytes = Array(request.utf8)
         try #require(parser.parse(bytes.span, resumingAt: 0) == .complete)
         var id: [UInt8] = []
         if parser.head.needsRequestID { ids.append(to: &id) }
-        rewrite.write(parser.head, from: bytes.span, requestID: id, into: &writer)
+        rewrite.write(parser.head, from: bytes.span, requestID: id, into: writer)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
@@ -114,12 +114,12 @@ import Testing
         _ response: String, to method: Proxy.Method = .get, minorVersion: UInt8 = 1, closes: Bool = false
     ) throws -> String {
         var parser = ResponseParser()
-        var writer = ByteWriter()
+        let writer = ByteWriter()
         let bytes = Array(response.utf8)
         try #require(parser.parse(bytes.span, resumingAt: 0, for: method) == .complete)
         let head = parser.head
         ResponseRewrite(for: head, minorVersion: minorVersion, closes: closes).write(
-            head, from: bytes.span, into: &writer)
+            head, from: bytes.span, into: writer)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
@@ -163,7 +163,7 @@ import Testing
     }
 
     @Test func numbersAreWrittenWithoutLeadingZeros() {
-        var writer = ByteWriter()
+        let writer = ByteWriter()
         for value in [0, 9, 10, 255, 4096, UInt64.max] as [UInt64] {
             writer.appendDecimal(value)
             writer.append(0x20)

@@ -111,7 +111,7 @@ import Testing
         var record = RequestRecord(connection: connection)
         record.begin(at: 1_000_000)
         let none: [UInt8] = []
-        record.describe(parser.head, request.span, madeID: none.span)
+        record.describe(parser.head, request.span, madeID: none)
         record.status = 200
         record.bytesSent = 5
         var lines: [UInt8] = []

@@ -110,6 +110,23 @@ static inline uint32_t linux_user(void) { return geteuid(); }
 /// 1 when this process may take on another user: CAP_SETUID and CAP_SETGID.
 int linux_may_change_user(void);
 
+// MARK: the process's own fences; they hold for this thread and those that it starts, and cannot be taken away
+
+/// Refuses the system calls that a proxy never makes (seccomp(2)). Needs no_new_privs.
+int linux_refuse_calls(void);
+/// The kernel's version of landlock(7), from 1.
+int linux_landlock_version(void);
+/// Begins a list of the files that may be read (landlock(7)): a descriptor to close.
+int linux_files_begin(void);
+/// A file, or a directory with all beneath it.
+int linux_files_allow(int ruleset, const char *path);
+/// From now on nothing but what the list holds can be read, nothing written or executed.
+int linux_files_enforce(int ruleset);
+/// 1 when something is mounted at the path, which then cannot be renamed or replaced.
+int linux_is_mount_root(const char *path);
+/// No core file, no debugger of the same user.
+int linux_forbid_dumps(void);
+
 /// Gives back the pages of code and constants that only the start needed: they are read from the page cache again when
 /// they are used.
 void linux_release_code_pages(void);

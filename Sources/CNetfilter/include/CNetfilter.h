@@ -59,10 +59,23 @@ int nf_rule_text(struct nf_rule *rule, char *text, size_t capacity);
 
 // MARK: what the kernel holds
 
-/// Calls back for each chain of the table, in no order; text describes hook, type, priority and policy.
-int nf_list_chains(const char *table, void (*found)(void *context, const char *name, const char *text), void *context);
-/// Calls back for each rule of the table, in the order of each chain.
-int nf_list_rules(const char *table, void (*found)(void *context, const char *chain, const char *text), void *context);
+/// A chain or a rule. The strings live as long as the call that hands it over.
+struct nf_entry {
+    /// NFPROTO_INET and its kin.
+    int family;
+    const char *table, *chain;
+    /// Of a chain: type, hook, priority and policy, or `plain`. Of a rule: its expressions.
+    const char *text;
+    /// What the rule's counter has counted; -1 where it has none.
+    int64_t packets;
+};
+typedef void (*nf_found)(void *context, const struct nf_entry *entry);
+
+/// Calls back for each chain of the table `inet NAME`, or with NULL of all tables, in no order. -EINTR when the rules
+/// changed meanwhile: ask again.
+int nf_list_chains(const char *table, nf_found found, void *context);
+/// Calls back for each rule, in the order of each chain.
+int nf_list_rules(const char *table, nf_found found, void *context);
 
 // MARK: policy routing
 
@@ -70,6 +83,7 @@ struct nf_policy {
     int is_ipv6;
     uint32_t priority;
     uint32_t mark, mark_mask;
+    /// Where the route is looked up; 0 for nowhere: such packets are unreachable.
     uint32_t table;
     /// Source prefix; length 0 for any.
     uint8_t source[16];
@@ -81,8 +95,25 @@ int nf_policy_add(const struct nf_policy *policy);
 int nf_policy_delete(const struct nf_policy *policy);
 int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity);
 
-/// `local default dev lo table T`.
+/// `local default dev lo table T`. -EACCES where IPv6 is switched off on lo.
 int nf_route_add(int is_ipv6, uint32_t table);
 int nf_route_delete(int is_ipv6, uint32_t table);
 /// 1 when the route is there.
 int nf_route_exists(int is_ipv6, uint32_t table);
+
+// MARK: sockets
+
+struct nf_listener {
+    int is_ipv6;
+    /// Network order; IPv4 fills 4 bytes.
+    uint8_t address[16];
+    uint16_t port;
+    uint32_t user;
+    /// IP_TRANSPARENT: 1 or 0, -1 where the kernel does not say.
+    int is_transparent;
+    /// SO_MARK, -1 where the kernel does not say: it tells nobody but NET_ADMIN.
+    int64_t mark;
+};
+
+/// The listening TCP sockets of this network namespace, by sock_diag(7), which needs no privilege.
+int nf_listeners(int is_ipv6, struct nf_listener *list, int capacity);

@@ -1,5 +1,7 @@
 /// What `/live` and `/ready` answer from. It belongs to the control thread.
 final class Health {
+    /// What keeps captured connections from the proxy, a sentence each.
+    var captureFaults: [String] = []
     var isStarted = false
     var isDraining = false
     var hasUpstream = false
@@ -15,6 +17,7 @@ final class Health {
     func obstacles(at now: Int64) -> [String] {
         var obstacles: [String] = []
         if !isStarted { obstacles.append("the workers have not started") }
+        obstacles += captureFaults.map { "capture: \($0)" }
         if needsUpstream, !hasUpstream { obstacles.append("UPSTREAM_URL has no address yet") }
         if let expiry, expiry.seconds <= now {
             obstacles.append("\(expiry.what) expired at \(Timestamp.text(seconds: expiry.seconds))")

@@ -50,7 +50,8 @@ final class MonitorConnection: ChannelUser {
         while channel.isOpen, !received.isEmpty, channel.queuedBytes < MonitorConnection.maximumQueuedBytes,
             case .reading = phase
         {
-            switch parser.parse(received.span, resumingAt: 0) {
+            let bytes = received
+            switch parser.parse(bytes.span, resumingAt: 0) {
             case .needsMore: return
             case .failed(let error):
                 phase = .answering(.get, keepsAlive: false)

@@ -98,7 +98,8 @@ private final class ReadinessAttempt: ChannelUser {
         case .failed(let error): return finish(error.sentence)
         }
         while true {
-            switch parser.parse(received.span, resumingAt: 0, for: .get) {
+            let bytes = received
+            switch parser.parse(bytes.span, resumingAt: 0, for: .get) {
             case .needsMore:
                 if received.count > ReadinessAttempt.maximumHeadBytes { finish("the answer's head is too large") }
                 return

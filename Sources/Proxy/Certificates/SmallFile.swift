@@ -37,4 +37,19 @@ enum SmallFile {
         }
         return .unreadable("it is larger than \(maximumBytes) bytes")
     }
+
+    /// The names in a directory; none where it cannot be read.
+    static func names(in directory: String) -> [String] {
+        guard let handle = unsafe opendir(directory) else { return [] }
+        defer { unsafe closedir(handle) }
+        var names: [String] = []
+        while let entry = unsafe readdir(handle) {
+            // `d_name` ends with a zero.
+            names.append(
+                unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
+                    unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                })
+        }
+        return names
+    }
 }

@@ -23,7 +23,8 @@ extension Configuration {
             monitor: monitor(&reader),
             workerThreads: reader.integer("WORKER_THREADS", default: min(2, max(1, usableCPUs)), in: 1...256),
             maxConnections: reader.integer("MAX_CONNECTIONS", default: 10_000, in: 1...1_000_000),
-            maxHeaderBytes: reader.integer("MAX_HEADER_BYTES", default: 32_768, in: 1_024...1_048_576))
+            maxHeaderBytes: reader.integer("MAX_HEADER_BYTES", default: 32_768, in: 1_024...1_048_576),
+            isSandboxed: reader.bool("SANDBOX", default: true))
         refuseUnsupported(&reader)
         check(configuration, &reader)
         guard reader.problems.isEmpty else { throw ConfigurationProblems(sentences: reader.problems) }

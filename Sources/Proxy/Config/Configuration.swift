@@ -117,6 +117,8 @@ package struct Configuration: Sendable, Equatable {
     package var workerThreads: Int
     package var maxConnections: Int
     package var maxHeaderBytes: Int
+    /// The proxy fences itself in: docs/security.md.
+    package var isSandboxed: Bool
 
     /// Ports of this process that capture must leave alone.
     package var ownPorts: PortSet {

@@ -83,7 +83,7 @@ class Exchange: ChannelUser {
         requestID.removeAll(keepingCapacity: true)
         if head.needsRequestID { worker.requestIDs.append(to: &requestID) }
         record.begin(at: worker.now)
-        if worker.keepsTexts { record.describe(head, bytes, madeID: requestID.span) }
+        if worker.keepsTexts { record.describe(head, bytes, madeID: requestID) }
 
         switch method == .connect ? routing.connect(head, in: bytes) : routing.route(head, in: bytes) {
         case .refuse(let status, let reason):

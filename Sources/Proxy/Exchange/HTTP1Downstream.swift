@@ -22,7 +22,7 @@ final class HTTP1Downstream: Exchange {
     private var keepsAlive = true
     private var chunksAnswer = false
     /// The answer's bytes of this turn: head and body go out together, up to a TLS record.
-    private var outbox = ByteWriter()
+    private var outbox: ByteWriter?
     private var isBroken = false
 
     init(_ channel: Channel, _ routing: RequestRouting, _ worker: Worker, record: ConnectionRecord) {
@@ -192,8 +192,11 @@ final class HTTP1Downstream: Exchange {
         refuseMalformed(status, reason, flag: flag)
     }
 
-    private func openOutbox() {
-        if outbox.count == 0 { outbox = worker.takeWriter() }
+    private func openOutbox() -> ByteWriter {
+        if let outbox { return outbox }
+        let writer = worker.takeWriter()
+        outbox = writer
+        return writer
     }
 
     override func writeHead(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
@@ -201,23 +204,18 @@ final class HTTP1Downstream: Exchange {
             for: head, minorVersion: minorVersion, closes: !keepsAlive || worker.isDraining || !requestIsWhole)
         keepsAlive = !rewrite.closesDownstream
         chunksAnswer = rewrite.chunksBody
-        openOutbox()
-        rewrite.write(head, from: bytes, into: &outbox)
+        rewrite.write(head, from: bytes, into: openOutbox())
     }
 
     override func writeInterim(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         // HTTP/1.0 clients do not know interim answers (RFC 9110 section 15.2).
         guard minorVersion >= 1 else { return }
-        openOutbox()
-        ResponseRewrite.interim.write(head, from: bytes, into: &outbox)
+        ResponseRewrite.interim.write(head, from: bytes, into: openOutbox())
     }
 
     override func writeBody(_ payload: Span<UInt8>) {
-        if chunksAnswer {
-            openOutbox()
-            return outbox.appendChunk(payload)
-        }
-        guard outbox.count > 0 else { return deliver(payload) }
+        if chunksAnswer { return openOutbox().appendChunk(payload) }
+        guard let outbox else { return deliver(payload) }
         // The first record is filled up; the rest goes out from where it lies.
         let room = min(payload.count, max(0, Limits.recordBytes - outbox.count))
         outbox.append(payload.extracting(0..<room))
@@ -228,25 +226,24 @@ final class HTTP1Downstream: Exchange {
 
     override func writeEnd(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
         guard chunksAnswer else { return }
-        openOutbox()
-        outbox.appendLastChunk(trailers, from: bytes)
+        openOutbox().appendLastChunk(trailers, from: bytes)
     }
 
     override func writeError(_ status: UInt16, _ reason: StaticString) {
         keepsAlive = keepsAlive && requestIsWhole
-        openOutbox()
-        outbox.appendErrorResponse(status: status, reason, close: !keepsAlive, headRequest: method == .head)
+        openOutbox().appendErrorResponse(
+            status: status, reason, close: !keepsAlive, headRequest: method == .head)
     }
 
     override func flushAnswer() -> Bool {
-        if outbox.count > 0 { deliverOutbox() }
+        deliverOutbox()
         return !isBroken
     }
 
     private func deliverOutbox() {
-        deliver(outbox.bytes.span)
-        var writer = ByteWriter()
-        swap(&writer, &outbox)
+        guard let writer = outbox else { return }
+        outbox = nil
+        writer.withSpan { deliver($0) }
         worker.giveBack(writer)
     }
 
@@ -279,8 +276,8 @@ final class HTTP1Downstream: Exchange {
     override func switchProtocol(
         _ head: borrowing ResponseHead, from bytes: Span<UInt8>, to server: Channel, early rest: Span<UInt8>
     ) {
-        openOutbox()
-        ResponseRewrite.switching.write(head, from: bytes, into: &outbox)
+        let outbox = openOutbox()
+        ResponseRewrite.switching.write(head, from: bytes, into: outbox)
         outbox.append(rest)
         guard let early = leave(101) else { return server.abort() }
         var tunnel = record.connection
@@ -291,8 +288,7 @@ final class HTTP1Downstream: Exchange {
     }
 
     override func tunnelStands(_ tunnel: Tunnel) {
-        openOutbox()
-        outbox.append("HTTP/1.1 200 Connection established\r\n\r\n")
+        openOutbox().append("HTTP/1.1 200 Connection established\r\n\r\n")
         guard let early = leave(200) else { return tunnel.abandon() }
         tunnel.begin(early: early)
     }

@@ -8,7 +8,7 @@ final class HTTP1Upstream: ChannelUser {
     private var requestIsWhole = false
     private var chunksRequest = false
     /// The request's bytes of this turn: head and body go out together.
-    private var outbox = ByteWriter()
+    private var outbox: ByteWriter?
     private var isDeaf = false
     private var headSeen = false
     private var anyByteSeen = false
@@ -44,15 +44,13 @@ final class HTTP1Upstream: ChannelUser {
         isDeaf = false
         scanned = 0
         if channel.isOpen { channel.clearDeadline() }  // else it is the connect's
-        outbox = worker.takeWriter()
-        rewrite.write(head, from: bytes, requestID: requestID, into: &outbox)
+        rewrite.write(head, from: bytes, requestID: requestID, into: openOutbox())
     }
 
     func send(_ payload: Span<UInt8>) {
         if chunksRequest {
-            if outbox.count == 0 { outbox = worker.takeWriter() }
-            outbox.appendChunk(payload)
-        } else if outbox.count > 0 {
+            openOutbox().appendChunk(payload)
+        } else if let outbox {
             outbox.append(payload)
         } else {
             transmit(payload)  // a body with a length goes on from where it lies
@@ -62,15 +60,12 @@ final class HTTP1Upstream: ChannelUser {
     func end(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
         requestIsWhole = true
         guard chunksRequest else { return }
-        if outbox.count == 0 { outbox = worker.takeWriter() }
-        outbox.appendLastChunk(trailers, from: bytes)
+        openOutbox().appendLastChunk(trailers, from: bytes)
     }
 
     func flush() -> Bool {
-        if outbox.count > 0 {
-            transmit(outbox.bytes.span)
-            closeOutbox()
-        }
+        outbox?.withSpan { transmit($0) }
+        closeOutbox()
         guard !isDeaf else { return false }
         if requestIsWhole, !headSeen, channel.isOpen, let timeout = worker.timeouts.response {
             channel.setDeadline(after: timeout)
@@ -87,9 +82,16 @@ final class HTTP1Upstream: ChannelUser {
         }
     }
 
+    private func openOutbox() -> ByteWriter {
+        if let outbox { return outbox }
+        let writer = worker.takeWriter()
+        outbox = writer
+        return writer
+    }
+
     private func closeOutbox() {
-        var writer = ByteWriter()
-        swap(&writer, &outbox)
+        guard let writer = outbox else { return }
+        outbox = nil
         worker.giveBack(writer)
     }
 
@@ -273,7 +275,8 @@ final class HTTP1Upstream: ChannelUser {
         guard let exchange else { return end() }
         if headSeen, body.endsAtClose {
             keepsAlive = false
-            exchange.answerEnds([], from: carry.span)
+            let rest = carry
+            exchange.answerEnds([], from: rest.span)
             guard exchange.flushAnswer() else { return exchange.downstreamFailed() }
             return answered(isClean: false)
         }
@@ -310,7 +313,7 @@ final class HTTP1Upstream: ChannelUser {
     private func end() {
         guard !isOver else { return }
         isOver = true
-        if outbox.count > 0 { closeOutbox() }
+        closeOutbox()
         if isPooled { pool.forgetIdle(self) } else { pool.forgetBusy() }
         channel.close()
     }

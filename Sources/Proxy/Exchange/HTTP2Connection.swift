@@ -80,14 +80,14 @@ class HTTP2Connection: ChannelUser {
     final func flush() {
         isFlushScheduled = false
         guard !isOver, channel.isOpen else { return }
-        var writer = worker.takeWriter()
+        let writer = worker.takeWriter()
         var isSound = true
         var failure: ChannelError?
         while isSound, failure == nil, channel.queuedBytes < Limits.queuedBytes {
             writer.removeAll()
-            isSound = session.output(into: &writer, limit: Limits.flushBytes)
+            isSound = session.output(into: writer, limit: Limits.flushBytes)
             guard writer.count > 0 else { break }
-            if case .failed(let error) = channel.write(writer.bytes.span) { failure = error }
+            if case .failed(let error) = writer.withSpan({ channel.write($0) }) { failure = error }
         }
         worker.giveBack(writer)
         if session.hasAccusedPeer { countViolation() }

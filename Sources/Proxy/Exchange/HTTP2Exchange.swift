@@ -12,7 +12,7 @@ final class HTTP2Exchange: Exchange {
     private var lastProgress: Int64 = 0
     private var tunnel: HTTP2Tunnel?
     /// Bytes of a tunnel that does not stand yet. The stream's window bounds them.
-    private var early = ByteWriter()
+    private var early: ByteWriter?
     private var clientHasEnded = false
 
     private var session: HTTP2Session { connection.session }
@@ -61,7 +61,11 @@ final class HTTP2Exchange: Exchange {
             session.consumeAll(slot)
             return connection.scheduleFlush()
         }
-        if mayUpgrade { return early.append(payload) }
+        if mayUpgrade {
+            if early == nil { early = ByteWriter() }
+            early?.append(payload)
+            return
+        }
         sendBody(payload)
         flushRequest()
         if !mustWait { session.consumeAll(slot) }
@@ -97,7 +101,7 @@ final class HTTP2Exchange: Exchange {
     override func writeHead(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         guard isOpen else { return }
         worker.block.removeAll()
-        ResponseRewrite.write(head, from: bytes, into: &worker.block)
+        ResponseRewrite.write(head, from: bytes, into: worker.block)
         isAnswered = head.framing == .none
         session.answer(slot, worker.block, endsStream: isAnswered)
     }
@@ -105,7 +109,7 @@ final class HTTP2Exchange: Exchange {
     override func writeInterim(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         guard isOpen else { return }
         worker.block.removeAll()
-        ResponseRewrite.write(head, from: bytes, into: &worker.block)
+        ResponseRewrite.write(head, from: bytes, into: worker.block)
         session.answerInterim(slot, worker.block)
     }
 
@@ -150,10 +154,10 @@ final class HTTP2Exchange: Exchange {
         let hasBody = method != .head
         session.answer(slot, worker.block, endsStream: !hasBody)
         guard hasBody else { return }
-        var text = ByteWriter()
+        let text = ByteWriter()
         text.append(reason)
         text.append(0x0a)
-        session.send(slot, text.bytes.span)
+        text.withSpan { session.send(slot, $0) }
         session.end(slot, trailers: nil)
     }
 
@@ -193,13 +197,14 @@ final class HTTP2Exchange: Exchange {
         finishRecord(asTunnel: true)
         tunnelBegins()
         worker.block.removeAll()
-        ResponseRewrite.writeTunnel(head, from: bytes, into: &worker.block)
+        ResponseRewrite.writeTunnel(head, from: bytes, into: worker.block)
         session.answer(slot, worker.block, endsStream: false)
         connection.scheduleFlush()
         let tunnel = HTTP2Tunnel(self, server, worker)
         self.tunnel = tunnel
-        tunnel.start(fromClient: early.bytes.span, fromServer: rest, clientHasEnded: clientHasEnded)
-        early = ByteWriter()
+        let waiting = early?.bytes ?? []
+        tunnel.start(fromClient: waiting.span, fromServer: rest, clientHasEnded: clientHasEnded)
+        early = nil
         mustWait = false
     }
 
@@ -246,7 +251,7 @@ final class HTTP2Exchange: Exchange {
         isOpen = false
         tunnel?.streamClosed()
         tunnel = nil
-        early = ByteWriter()
+        early = nil
         guard hasUpstream else { return }
         record.flags = "DC"
         finishRecord()

@@ -34,7 +34,7 @@ final class HTTP2Request {
         mustWait = false
         deadline = .max
         worker.block.removeAll()
-        rewrite.write(head, from: bytes, requestID: requestID, scheme: connection.scheme, into: &worker.block)
+        rewrite.write(head, from: bytes, requestID: requestID, scheme: connection.scheme, into: worker.block)
         slot = session.request(worker.block, endsStream: isWhole)
         guard let slot else { return }
         connection.lastUse = worker.now

@@ -20,11 +20,11 @@ struct RequestRewrite {
     ///
     /// - Parameter requestID: a new one; empty when the client brought its own.
     func write(
-        _ head: borrowing RequestHead, from bytes: Span<UInt8>, requestID: [UInt8], into writer: inout ByteWriter
+        _ head: borrowing RequestHead, from bytes: Span<UInt8>, requestID: [UInt8], into writer: ByteWriter
     ) {
         writer.append(bytes.extracting(head.methodRange.range))
         writer.append(0x20)
-        writeTarget(head, bytes, &writer)
+        writeTarget(head, bytes, writer)
         writer.append(" HTTP/1.1\r\nhost: ")
         if preserveHost, !head.authority.isEmpty {
             writer.append(bytes.extracting(head.authority.range))
@@ -33,7 +33,7 @@ struct RequestRewrite {
         }
         writer.append("\r\n")
         let upgrades = head.hasUpgrade
-        FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { line in
+        FieldCopy.append(head.fields.lines, from: bytes, to: writer) { line in
             line.known == .upgrade ? upgrades : keeps(line, head.fields.requestID)
         }
         if upgrades { writer.append("connection: upgrade\r\n") }
@@ -65,7 +65,7 @@ struct RequestRewrite {
     /// - Parameter scheme: `https` where the upstream is reached by TLS.
     func write(
         _ head: borrowing RequestHead, from bytes: Span<UInt8>, requestID: [UInt8], scheme: StaticString,
-        into block: inout HeaderBlock
+        into block: HeaderBlock
     ) {
         if let upgrade = head.hasUpgrade ? head.fields.upgrade : nil {
             block.append(":method", "CONNECT")
@@ -113,7 +113,7 @@ struct RequestRewrite {
         }
     }
 
-    private func writeTarget(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ writer: inout ByteWriter) {
+    private func writeTarget(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ writer: ByteWriter) {
         if head.isAboutServer { return writer.append(0x2a) }
         writer.append(pathPrefix)
         let path = bytes.extracting(head.pathAndQuery.range)

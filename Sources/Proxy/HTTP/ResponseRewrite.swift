@@ -32,13 +32,13 @@ struct ResponseRewrite {
     }
 
     /// Writes a head. Fields of the connection are dropped, framing is written anew.
-    func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into writer: inout ByteWriter) {
+    func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into writer: ByteWriter) {
         writer.append("HTTP/1.1 ")
         writer.appendDecimal(UInt64(head.status))
         writer.append(0x20)
         writer.append(bytes.extracting(head.reason.range))
         writer.append("\r\n")
-        FieldCopy.append(head.fields.lines, from: bytes, to: &writer) { line in
+        FieldCopy.append(head.fields.lines, from: bytes, to: writer) { line in
             line.known == .upgrade ? switchesProtocol : !line.isHopByHop && line.known != .contentLength
         }
         if switchesProtocol { writer.append("connection: upgrade\r\n") }
@@ -55,7 +55,7 @@ struct ResponseRewrite {
     }
 
     /// Writes the head of a tunnel for HTTP/2: 101 is 200 there (RFC 8441 section 5).
-    static func writeTunnel(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into block: inout HeaderBlock) {
+    static func writeTunnel(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into block: HeaderBlock) {
         block.append(":status", "200")
         for line in head.fields.lines where !line.isHopByHop && line.known != .contentLength {
             let name = bytes.extracting(line.name.range)
@@ -64,7 +64,7 @@ struct ResponseRewrite {
     }
 
     /// Writes a head for HTTP/2 (RFC 9113 section 8.3.2), where framing and connection need no fields.
-    static func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into block: inout HeaderBlock) {
+    static func write(_ head: borrowing ResponseHead, from bytes: Span<UInt8>, into block: HeaderBlock) {
         block.append(":status", number: UInt64(head.status))
         for line in head.fields.lines where !line.isHopByHop && line.known != .contentLength {
             block.append(line, from: bytes)

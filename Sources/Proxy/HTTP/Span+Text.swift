@@ -2,6 +2,8 @@
 extension Span<UInt8> {
     var text: String { unsafe withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) } }
 
+    func equals(_ other: [UInt8]) -> Bool { equals(other.span) }
+
     func equals(_ other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
         for index in 0..<count where self[index] != other[index] { return false }

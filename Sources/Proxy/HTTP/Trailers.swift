@@ -13,7 +13,7 @@ enum Trailers {
     }
 
     static func block(_ trailers: [FieldLine], from bytes: Span<UInt8>) -> HeaderBlock {
-        var block = HeaderBlock()
+        let block = HeaderBlock()
         for trailer in trailers { block.append(trailer, from: bytes) }
         return block
     }

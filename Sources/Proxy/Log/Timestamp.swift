@@ -1,7 +1,7 @@
 /// Points in time as ISO 8601 text in UTC.
-enum Timestamp {
+package enum Timestamp {
     /// `2026-01-31T23:59:59Z`
-    static func text(seconds: Int64) -> String {
+    package static func text(seconds: Int64) -> String {
         var bytes: [UInt8] = []
         append(seconds: seconds, to: &bytes)
         bytes.append(UInt8(ascii: "Z"))

@@ -21,7 +21,7 @@ final class ForwardRouting: RequestRouting {
         }
         let authority = bytes.extracting(head.authority.range)
         let version: UpstreamVersion = head.isHTTP2 ? .negotiated : .http1
-        if let lastPool, authority.equals(lastAuthority.span) {
+        if let lastPool, authority.equals(lastAuthority) {
             return .upstream(UpstreamRoute(pool: lastPool, version: version))
         }
         // To the proxy `http` and `https` are the same: either way TLS begins here.

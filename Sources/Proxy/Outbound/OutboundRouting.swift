@@ -20,7 +20,7 @@ final class OutboundRouting: RequestRouting {
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         let authority = bytes.extracting(head.authority.range)
         let version: UpstreamVersion = head.isHTTP2 ? .negotiated : .http1
-        if let lastPool, authority.equals(lastAuthority.span) {
+        if let lastPool, authority.equals(lastAuthority) {
             return .upstream(UpstreamRoute(pool: lastPool, version: version))
         }
         let text = authority.text

@@ -28,6 +28,7 @@ final class ControlThread {
     private var runningWorkers = 0
     private var isEnding = false
     private var failure: FatalError?
+    private var captureWatch: CaptureWatch?
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
     private let shutdownLimit = Deadline()
@@ -79,6 +80,13 @@ final class ControlThread {
         reactor.run()
         if let failure { throw failure }
         logger.info("stopped", metadata: surveys.total.metadata)
+    }
+
+    /// Looks at the capture rules now, and from time to time when the reactor runs.
+    func watchCapture(_ verify: @escaping CaptureWatch.Verify) throws(FatalError) {
+        let watch = try system { () throws(SystemError) in try CaptureWatch(verify, health, logger, in: reactor) }
+        watch.look()
+        captureWatch = watch
     }
 
     private func startWorker(

@@ -20,14 +20,17 @@ package struct ProxyProcess {
     }
 
     /// Runs until a signal ends it.
-    package func run() throws(FatalError) {
+    ///
+    /// - Parameter verify: says what differs between the kernel's capture rules and those that the configuration needs.
+    package func run(verifyingCapture verify: @escaping CaptureWatch.Verify) throws(FatalError) {
         linux_ignore_sigpipe()
         let material = try loadMaterial()
         let isTransparent = configuration.capture.isTransparent
         try system { () throws(SystemError) in try Privileges.raise() }
         if isTransparent, !Privileges.allowTransparency {
             throw FatalError(
-                "TRANSPARENT=true needs the capability NET_RAW (securityContext.capabilities.add), or set TRANSPARENT=false",
+                "TRANSPARENT=true needs the capability NET_RAW (securityContext.capabilities.add; for a user that is not root "
+                    + "also the binary's file capability cap_net_raw+p), or set TRANSPARENT=false",
                 exitCode: .noPermission)
         }
         var sockets: [ListeningSocket] = []
@@ -41,8 +44,10 @@ package struct ProxyProcess {
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
+        if configuration.isSandboxed { Sandbox.enter(Sandbox.readablePaths(configuration), logger) }
         sink.start(format: configuration.log.format)
         announce(opened)
+        if isTransparent { try control.watchCapture(verify) }
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
             configuration: configuration, material: material, logger: logger, sink: sink, names: names,

@@ -97,8 +97,8 @@ final class Reactor {
     func handOver(_ old: EventHandler, to new: EventHandler) {
         precondition(old.isRegistered && !new.isRegistered)
         seats[Int(old.token & 0xffff_ffff)].handler = new
-        swap(&old.token, &new.token)
-        swap(&old.armedTick, &new.armedTick)
+        (old.token, new.token) = (new.token, old.token)
+        (old.armedTick, new.armedTick) = (new.armedTick, old.armedTick)
         old.deadline = .max
         setDeadline(new, at: new.deadline)
     }

@@ -16,6 +16,8 @@ final class Channel: EventHandler {
 
     private let reactor: Reactor
     private var socket: Descriptor?
+    /// The socket's number, while there is one.
+    private var raw: CInt?
     private var tls: TLSSession?
     private(set) var phase: Phase
     var user: ChannelUser?
@@ -56,6 +58,7 @@ final class Channel: EventHandler {
         startedAt = reactor.now
         let raw = socket.raw
         self.socket = consume socket
+        self.raw = raw
         phase = .open
         interest = .readable
         super.init()
@@ -83,10 +86,10 @@ final class Channel: EventHandler {
 
     var isOpen: Bool { phase == .open }
     var isTLS: Bool { tls != nil }
-    var queuedBytes: Int { backlog.count - backlogStart }
+    private(set) var queuedBytes = 0
     /// With what the kernel holds and the peer has not acknowledged.
     var unsentBytes: Int {
-        guard let raw = socket?.raw else { return 0 }
+        guard let raw else { return 0 }
         return queuedBytes + Int(max(0, linux_unsent_bytes(raw)))
     }
     /// Decrypted or buffered bytes wait in memory, where epoll cannot see them.
@@ -101,13 +104,13 @@ final class Channel: EventHandler {
     var tlsVersion: String? { tls?.version }
     var offeredVersions: TLSVersionSet { tls?.offeredVersions ?? [] }
     var originalDestination: Endpoint? {
-        guard socket != nil else { return nil }
+        guard raw != nil else { return nil }
         return try? socketName()
     }
 
     /// The first byte that waits on the socket, left in place; nil when none has come.
     func peekFirstByte() -> PeekOutcome {
-        guard let raw = socket?.raw else { return .end }
+        guard let raw else { return .end }
         var byte: UInt8 = 0
         let result = unsafe linux_peek(raw, &byte, 1)
         switch CInt(result) {
@@ -122,7 +125,7 @@ final class Channel: EventHandler {
 
     /// Makes an accepted connection the server side of TLS; `channelOpened` or `channelFailed` follows.
     func startTLS(_ context: TLSContext, timeout: Int64) {
-        guard phase == .open, let raw = socket?.raw else { return }
+        guard phase == .open, let raw else { return }
         do throws(TLSError) {
             tls = try TLSSession(serverSide: context, descriptor: raw)
         } catch {
@@ -162,7 +165,7 @@ final class Channel: EventHandler {
             case .failed(let error): return .failed(.tls(error))
             }
         }
-        guard let raw = socket?.raw else { return .end }
+        guard let raw else { return .end }
         while true {
             let result = unsafe buffer.withUnsafeMutableBytes { unsafe linux_receive(raw, $0.baseAddress, $0.count) }
             switch result {
@@ -227,7 +230,7 @@ final class Channel: EventHandler {
         writeSideIsShut = true
         if tls != nil {
             tls?.sendCloseNotify()
-        } else if let raw = socket?.raw {
+        } else if let raw {
             _ = linux_shutdown_write(raw)  // fails only when the peer is gone, which reading tells
         }
     }
@@ -252,7 +255,7 @@ final class Channel: EventHandler {
     /// Closes with a reset, so that the peer cannot take a cut-off message for a whole one.
     func abort() {
         guard phase != .closed else { return }
-        if let raw = socket?.raw { _ = linux_reset_on_close(raw) }
+        if let raw { _ = linux_reset_on_close(raw) }
         release()
     }
 
@@ -306,11 +309,11 @@ final class Channel: EventHandler {
         }
         isPolled = false
         interest = []
-        if let raw = socket?.raw { reactor.mute(raw) }
+        if let raw { reactor.mute(raw) }
     }
 
     private func updateInterest() {
-        guard phase != .closed, let raw = socket?.raw else { return }
+        guard phase != .closed, let raw else { return }
         var wanted: Readiness = isReading ? .readable : []
         if queuedBytes > 0 || blocksOnWrite { wanted.insert(.writable) }
         guard isPolled else {
@@ -334,6 +337,7 @@ final class Channel: EventHandler {
     func willDial(_ endpoint: Endpoint) { remote = endpoint }
 
     func connected(_ fresh: consuming Descriptor, _ target: ConnectTarget, offering offer: ProtocolOffer) {
+        raw = fresh.raw
         socket = consume fresh
         connector = nil
         guard let origination = target.tls else { return opened() }
@@ -355,7 +359,7 @@ final class Channel: EventHandler {
     private func beginTLS(
         _ origination: TLSOrigination, offering offer: ProtocolOffer, timeout: Int64
     ) throws(ChannelError) {
-        guard let raw = socket?.raw else { return }
+        guard let raw else { return }
         do throws(TLSError) {
             tls = try TLSSession(
                 clientSide: origination.context, descriptor: raw, verify: origination.verification,
@@ -410,7 +414,7 @@ final class Channel: EventHandler {
             case .failed(let error): return .failed(.tls(error))
             }
         }
-        guard let raw = socket?.raw else { return .failed(.broken(SystemError(call: "send", number: EPIPE))) }
+        guard let raw else { return .failed(.broken(SystemError(call: "send", number: EPIPE))) }
         while true {
             let result = unsafe bytes.withUnsafeBytes { unsafe linux_send(raw, $0.baseAddress, $0.count) }
             switch result {
@@ -425,6 +429,7 @@ final class Channel: EventHandler {
     private func enqueue(_ bytes: Span<UInt8>) {
         guard !bytes.isEmpty else { return }
         unsafe bytes.withUnsafeBufferPointer { unsafe backlog.append(contentsOf: $0) }
+        queuedBytes += bytes.count
     }
 
     private func flush() {
@@ -445,10 +450,12 @@ final class Channel: EventHandler {
                 }
                 backlog = lent
                 backlogStart = start
+                queuedBytes = lent.count - start
                 return
             case .failed(let error): return fail(error)
             }
         }
+        queuedBytes = 0
         drained()
     }
 
@@ -470,6 +477,7 @@ final class Channel: EventHandler {
         guard let user else { return release() }
         backlog = []
         backlogStart = 0
+        queuedBytes = 0
         user.channelFailed(self, error)
     }
 
@@ -477,11 +485,13 @@ final class Channel: EventHandler {
         phase = .closed
         connector?.cancel()
         connector = nil
-        if isRegistered, let raw = socket?.raw { reactor.deregister(self, raw, isPolled: isPolled) }
+        if isRegistered, let raw { reactor.deregister(self, raw, isPolled: isPolled) }
         tls = nil
+        raw = nil
         socket = nil
         backlog = []
         backlogStart = 0
+        queuedBytes = 0
         user = nil
         onClose?()
         onClose = nil
@@ -500,7 +510,7 @@ final class Channel: EventHandler {
     func resumption() -> TLSResumption? { tls?.resumption() ?? nil }
 
     private func socketName() throws(SystemError) -> Endpoint? {
-        guard let raw = socket?.raw else { return nil }
+        guard let raw else { return nil }
         return try Socket.localName(of: raw)
     }
 }

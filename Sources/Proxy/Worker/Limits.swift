@@ -2,6 +2,8 @@
 enum Limits {
     /// A worker's read buffer: four TLS records, or what a busy plain socket holds.
     static let inboxBytes = 65_536
+    /// A worker's write buffer at first: most heads; it grows to what a turn writes.
+    static let writerBytes = 16_384
     /// Bytes waiting at a target from which on its source is no longer read: memory per direction stays near this
     /// plus one inbox, whatever the body size.
     static let queuedBytes = 65_536

@@ -16,12 +16,28 @@ struct RequestIDs {
         var low = next()
         high = high & 0xffff_ffff_ffff_0fff | 0x4000
         low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
-        for nibble in 0..<32 {
-            if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 { text.append(UInt8(ascii: "-")) }
-            let word = nibble < 16 ? high : low
-            let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - nibble % 16 * 4)) & 15
-            text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        var id = InlineArray<36, UInt8>(repeating: UInt8(ascii: "-"))
+        var place = 0
+        for quarter in [high >> 32, high & 0xffff_ffff, low >> 32, low & 0xffff_ffff] {
+            var digits = RequestIDs.hexadecimal(quarter)
+            for _ in 0..<8 {
+                if place == 8 || place == 13 || place == 18 || place == 23 { place += 1 }
+                id[place] = UInt8(truncatingIfNeeded: digits >> 56)
+                digits <<= 8
+                place += 1
+            }
         }
+        unsafe id.span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
+    }
+
+    /// The eight digits of a 32-bit number as text, the first in the highest byte: all of them at a time.
+    private static func hexadecimal(_ value: UInt64) -> UInt64 {
+        var nibbles = (value | value << 16) & 0x0000_ffff_0000_ffff
+        nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff
+        nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f
+        // 39 more for `a` to `f`: a nibble above 9 carries into bit 4 when 6 is added.
+        let letters = (nibbles &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 39
     }
 
     /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators).

@@ -31,7 +31,7 @@ struct RequestRecord {
 
     /// Keeps the texts of a request. The query is left out: it may hold secrets.
     mutating func describe(
-        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, madeID: Span<UInt8>
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, madeID: [UInt8]
     ) {
         text.removeAll(keepingCapacity: true)
         version = head.isHTTP2 ? .http2 : head.minorVersion == 0 ? .http1_0 : .http1_1
@@ -41,7 +41,7 @@ struct RequestRecord {
         path = keep(bytes, head.pathAndQuery.range.lowerBound..<end)
         authority = keep(bytes, head.authority.range)
         if !madeID.isEmpty {
-            requestID = keep(madeID, 0..<madeID.count)
+            requestID = keep(madeID.span, 0..<madeID.count)
         } else if let brought = head.fields.requestID {
             requestID = keep(bytes, brought.range)
         }

@@ -50,7 +50,7 @@ final class Worker {
     /// Callbacks of the HTTP/2 library, for all sessions.
     let http2 = HTTP2Library()
     /// Fields on their way to an HTTP/2 session, which copies them.
-    var block = HeaderBlock()
+    let block = HeaderBlock()
     private var flushes: [HTTP2Connection] = []
     var counters = Counters()
     /// Clients are asked to go.
@@ -213,12 +213,12 @@ final class Worker {
 
     /// A write buffer, empty. Two are in use at a time at most: a request's and an answer's.
     func takeWriter() -> ByteWriter {
-        var lent = writers.popLast() ?? ByteWriter()
+        let lent = writers.popLast() ?? ByteWriter(capacity: Limits.writerBytes)
         lent.removeAll()
         return lent
     }
 
-    func giveBack(_ buffer: consuming ByteWriter) {
+    func giveBack(_ buffer: ByteWriter) {
         if writers.count < 4 { writers.append(buffer) }
     }
 

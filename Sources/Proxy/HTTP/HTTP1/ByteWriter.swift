@@ -1,44 +1,85 @@
 /// Bytes on their way out, in a buffer that is used again.
-struct ByteWriter {
-    private(set) var bytes: [UInt8] = []
+///
+/// A message is many small pieces. An array would ask before each of them whether it is shared and whether somebody else
+/// is at it; this class owns its storage, so a piece costs a comparison and a copy.
+@safe final class ByteWriter {
+    private var storage: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    private(set) var count = 0
 
-    var count: Int { bytes.count }
-
-    mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
-
-    mutating func append(_ span: Span<UInt8>) {
-        unsafe span.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+    init(capacity: Int = 1_024) {
+        self.capacity = capacity
+        unsafe storage = .allocate(capacity: capacity)
     }
 
-    mutating func append(_ text: StaticString) {
-        unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    deinit { unsafe storage.deallocate() }
+
+    /// What has been written, until something more is.
+    func withSpan<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
+        body(unsafe UnsafeBufferPointer(start: storage, count: count).span)
     }
 
-    mutating func append(_ array: [UInt8]) { bytes.append(contentsOf: array) }
+    /// A copy of what has been written.
+    var bytes: [UInt8] { unsafe Array(UnsafeBufferPointer(start: storage, count: count)) }
 
-    mutating func append(_ byte: UInt8) { bytes.append(byte) }
+    func removeAll() { count = 0 }
 
-    mutating func appendDecimal(_ value: UInt64) {
+    /// Makes room for more bytes after those that are there.
+    private func reserve(_ more: Int) {
+        guard capacity - count < more else { return }
+        capacity = max(count + more, capacity * 2)
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        unsafe larger.update(from: storage, count: count)
+        unsafe storage.deallocate()
+        unsafe storage = larger
+    }
+
+    private func append(_ piece: UnsafeBufferPointer<UInt8>) {
+        guard let start = piece.baseAddress else { return }
+        reserve(piece.count)
+        unsafe (storage + count).update(from: start, count: piece.count)
+        count += piece.count
+    }
+
+    func append(_ span: Span<UInt8>) {
+        unsafe span.withUnsafeBufferPointer { unsafe append($0) }
+    }
+
+    func append(_ text: StaticString) {
+        unsafe append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    func append(_ array: [UInt8]) {
+        unsafe array.withUnsafeBufferPointer { unsafe append($0) }
+    }
+
+    func append(_ byte: UInt8) {
+        reserve(1)
+        unsafe storage[count] = byte
+        count += 1
+    }
+
+    func appendDecimal(_ value: UInt64) {
         var divisor: UInt64 = 1
         while value / divisor >= 10 { divisor *= 10 }
         while divisor > 0 {
-            bytes.append(UInt8(value / divisor % 10) + 0x30)
+            append(UInt8(value / divisor % 10) + 0x30)
             divisor /= 10
         }
     }
 
-    mutating func appendHex(_ value: UInt64) {
+    func appendHex(_ value: UInt64) {
         var shift = max(0, (UInt64.bitWidth - value.leadingZeroBitCount - 1) / 4 * 4)
         while shift >= 0 {
             let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift)) & 15
-            bytes.append(digit < 10 ? digit + 0x30 : digit + 0x57)
+            append(digit < 10 ? digit + 0x30 : digit + 0x57)
             shift -= 4
         }
     }
 
     // MARK: chunked coding (RFC 9112 section 7.1)
 
-    mutating func appendChunk(_ data: Span<UInt8>) {
+    func appendChunk(_ data: Span<UInt8>) {
         guard !data.isEmpty else { return }  // a chunk of size zero would end the body
         appendHex(UInt64(data.count))
         append("\r\n")
@@ -46,14 +87,14 @@ struct ByteWriter {
         append("\r\n")
     }
 
-    mutating func appendLastChunk(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
+    func appendLastChunk(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
         append("0\r\n")
         for trailer in trailers { append(bytes.extracting(trailer.line.range)) }
         append("\r\n")
     }
 
     /// The proxy's own answer to a request: one line of plain text.
-    mutating func appendErrorResponse(status: UInt16, _ reason: StaticString, close: Bool, headRequest: Bool) {
+    func appendErrorResponse(status: UInt16, _ reason: StaticString, close: Bool, headRequest: Bool) {
         append("HTTP/1.1 ")
         appendDecimal(UInt64(status))
         append(" ")

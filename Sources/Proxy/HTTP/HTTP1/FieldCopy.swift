@@ -1,7 +1,7 @@
 /// Copies field lines as they stand: neighbours that are kept go over in one piece.
 enum FieldCopy {
     static func append(
-        _ lines: [FieldLine], from bytes: Span<UInt8>, to writer: inout ByteWriter, where keeps: (FieldLine) -> Bool
+        _ lines: [FieldLine], from bytes: Span<UInt8>, to writer: ByteWriter, where keeps: (FieldLine) -> Bool
     ) {
         var start = 0
         var end = 0

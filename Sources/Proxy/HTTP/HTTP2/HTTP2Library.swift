@@ -33,14 +33,14 @@ import CNghttp2
     private static func install(_ callbacks: OpaquePointer) {
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
             guard let frame = unsafe frame?.pointee else { return 0 }
-            unsafe HTTP2Library.session(user)?.headersBegan(frame.hd.stream_id, category: frame.headers.cat)
+            unsafe HTTP2Library.with(user) { unsafe $0.headersBegan(frame.hd.stream_id, category: frame.headers.cat) }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
             _, _, name, nameCount, value, valueCount, _, user in
             let name = unsafe UnsafeBufferPointer(start: name, count: nameCount)
             let value = unsafe UnsafeBufferPointer(start: value, count: valueCount)
-            unsafe HTTP2Library.session(user)?.header(name.span, value.span)
+            unsafe HTTP2Library.with(user) { unsafe $0.header(name.span, value.span) }
             return 0
         }
         // An invalid field makes the message malformed (RFC 9113 section 8.2.1); the library would only skip it.
@@ -49,30 +49,31 @@ import CNghttp2
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
             guard let header = unsafe frame?.pointee.hd else { return 0 }
-            unsafe HTTP2Library.session(user)?.frameReceived(header)
+            unsafe HTTP2Library.with(user) { $0.frameReceived(header) }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
             guard let header = unsafe frame?.pointee.hd else { return 0 }
-            unsafe HTTP2Library.session(user)?.frameSent(header)
+            unsafe HTTP2Library.with(user) { $0.frameSent(header) }
             if UInt32(header.type) == NGHTTP2_GOAWAY.rawValue, let code = unsafe frame?.pointee.goaway.error_code {
-                unsafe HTTP2Library.session(user)?.goAwaySent(code)
+                unsafe HTTP2Library.with(user) { $0.goAwaySent(code) }
             }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, data, count, user in
             guard let data = unsafe data else { return 0 }
-            unsafe HTTP2Library.session(user)?.dataReceived(stream, data, count)
+            unsafe HTTP2Library.with(user) { unsafe $0.dataReceived(stream, data, count) }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, user in
-            guard let session = unsafe HTTP2Library.session(user), let slot = unsafe source?.pointee.fd
-            else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+            guard let slot = unsafe source?.pointee.fd else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
             let frameHeader = unsafe UnsafeBufferPointer(start: header, count: HTTP2Library.frameHeaderBytes)
-            return unsafe session.sendBody(HTTP2Slot(slot), frameHeader: frameHeader.span, count: count)
+            return unsafe HTTP2Library.with(user) {
+                unsafe $0.sendBody(HTTP2Slot(slot), frameHeader: frameHeader.span, count: count)
+            } ?? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
         }
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, code, user in
-            unsafe HTTP2Library.session(user)?.streamClosed(stream, code)
+            unsafe HTTP2Library.with(user) { $0.streamClosed(stream, code) }
             return 0
         }
     }
@@ -82,15 +83,22 @@ import CNghttp2
         var provider = unsafe nghttp2_data_provider()
         unsafe provider.source.fd = Int32(slot)
         unsafe provider.read_callback = { _, _, _, room, flags, source, user in
-            guard let session = unsafe HTTP2Library.session(user), let slot = unsafe source?.pointee.fd,
-                let flags = unsafe flags
-            else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
-            return unsafe session.offer(HTTP2Slot(slot), room: room, &flags.pointee)
+            guard let slot = unsafe source?.pointee.fd, let flags = unsafe flags else {
+                return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+            }
+            return unsafe HTTP2Library.with(user) {
+                unsafe $0.offer(HTTP2Slot(slot), room: room, &flags.pointee)
+            } ?? Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
         }
         return unsafe provider
     }
 
-    private static func session(_ user: UnsafeMutableRawPointer?) -> HTTP2Session? {
-        unsafe user.map { unsafe Unmanaged<HTTP2Session>.fromOpaque($0).takeUnretainedValue() }
+    /// Calls a session that is in the midst of a call of its own, and so is held by its caller.
+    @discardableResult
+    private static func with<Result>(
+        _ user: UnsafeMutableRawPointer?, _ body: (HTTP2Session) -> Result
+    ) -> Result? {
+        guard let user = unsafe user else { return nil }
+        return unsafe Unmanaged<HTTP2Session>.fromOpaque(user)._withUnsafeGuaranteedRef(body)
     }
 }

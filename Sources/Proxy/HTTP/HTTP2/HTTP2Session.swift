@@ -22,7 +22,7 @@ import CNghttp2
     }
 
     /// A body on its way out.
-    private struct Stream {
+    private final class Stream {
         var id: Int32 = 0
         var isUsed = false
         var outgoing: [UInt8] = []
@@ -35,6 +35,37 @@ import CNghttp2
         /// The peer's rest is not wanted once everything is sent.
         var stopsPeer = false
         var hasHead = false
+
+        /// Ready for another.
+        func reset() {
+            isUsed = false
+            outgoing.removeAll(keepingCapacity: outgoing.capacity <= 4_096)
+            sent = 0
+            hasEnded = false
+            isDeferred = false
+            trailers = nil
+            unconsumed = 0
+            stopsPeer = false
+            hasHead = false
+        }
+
+        func append(_ payload: Span<UInt8>) {
+            // A body that never drains whole is moved down now and then.
+            if sent > Bounds.deadBytes {
+                outgoing.removeFirst(sent)
+                sent = 0
+            }
+            unsafe payload.withUnsafeBufferPointer { unsafe outgoing.append(contentsOf: $0) }
+        }
+
+        func move(_ count: Int, into writer: ByteWriter) {
+            let body = outgoing
+            writer.append(body.span.extracting(sent..<sent + count))
+            sent += count
+            guard sent == outgoing.count else { return }
+            outgoing.removeAll(keepingCapacity: outgoing.capacity <= 131_072)
+            sent = 0
+        }
     }
 
     private let raw: OpaquePointer
@@ -55,7 +86,7 @@ import CNghttp2
     private(set) var hasAccusedPeer = false
     private var drained: [HTTP2Slot] = []
     /// The caller's buffer while it is being filled.
-    private var output = ByteWriter()
+    private var output: ByteWriter?
     private var outputLimit = 0
 
     /// - Parameter maxHeadBytes: of a received head, in HTTP/1.1's form.
@@ -214,10 +245,7 @@ import CNghttp2
         guard streams[slot].isUsed else { return }
         consumeAll(slot)
         activeStreams -= 1
-        var storage = streams[slot].outgoing
-        storage.removeAll(keepingCapacity: storage.capacity <= 4_096)
-        streams[slot] = Stream()
-        streams[slot].outgoing = storage
+        streams[slot].reset()
         freeSlots.append(slot)
     }
 
@@ -237,7 +265,7 @@ import CNghttp2
     // MARK: sending
 
     /// Begins a stream of a client; nil when no more can be had on this connection.
-    func request(_ block: borrowing HeaderBlock, endsStream: Bool) -> HTTP2Slot? {
+    func request(_ block: HeaderBlock, endsStream: Bool) -> HTTP2Slot? {
         let slot = freeSlots.last ?? streams.count
         let id = unsafe withFields(block) { fields, count in
             guard !endsStream else { return unsafe nghttp2_submit_request(raw, nil, fields, count, nil, nil) }
@@ -251,7 +279,7 @@ import CNghttp2
     }
 
     /// Sends a final head; without `endsStream` a body follows.
-    func answer(_ slot: HTTP2Slot, _ block: borrowing HeaderBlock, endsStream: Bool) {
+    func answer(_ slot: HTTP2Slot, _ block: HeaderBlock, endsStream: Bool) {
         let id = streams[slot].id
         streams[slot].hasEnded = endsStream
         _ = unsafe withFields(block) { fields, count in
@@ -262,7 +290,7 @@ import CNghttp2
     }
 
     /// Sends an interim head (RFC 9110 section 15.2).
-    func answerInterim(_ slot: HTTP2Slot, _ block: borrowing HeaderBlock) {
+    func answerInterim(_ slot: HTTP2Slot, _ block: HeaderBlock) {
         let id = streams[slot].id
         _ = unsafe withFields(block) { fields, count in
             unsafe nghttp2_submit_headers(raw, 0, id, nil, fields, count, nil)
@@ -271,12 +299,7 @@ import CNghttp2
 
     func send(_ slot: HTTP2Slot, _ payload: Span<UInt8>) {
         guard !streams[slot].hasEnded else { return }
-        // A body that never drains whole is moved down now and then.
-        if streams[slot].sent > Bounds.deadBytes {
-            streams[slot].outgoing.removeFirst(streams[slot].sent)
-            streams[slot].sent = 0
-        }
-        unsafe payload.withUnsafeBufferPointer { unsafe streams[slot].outgoing.append(contentsOf: $0) }
+        streams[slot].append(payload)
         wake(slot)
     }
 
@@ -318,16 +341,16 @@ import CNghttp2
     }
 
     /// Appends what is to be sent, a frame at a time, until `limit` is passed; false when the session broke.
-    func output(into writer: inout ByteWriter, limit: Int) -> Bool {
+    func output(into writer: ByteWriter, limit: Int) -> Bool {
         // Bodies are appended by `sendBody`, in the midst of the library's call.
-        swap(&writer, &output)
+        output = writer
         outputLimit = limit
-        defer { swap(&writer, &output) }
-        while output.count < limit {
+        defer { output = nil }
+        while writer.count < limit {
             var frame: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(raw, &frame)
             guard count > 0, let frame = unsafe frame else { return count == 0 }
-            unsafe output.append(UnsafeBufferPointer(start: frame, count: count).span)
+            unsafe writer.append(UnsafeBufferPointer(start: frame, count: count).span)
         }
         return true
     }
@@ -370,18 +393,10 @@ import CNghttp2
 
     /// Appends a frame with `count` bytes of a body to the output; answers an error code of the library.
     func sendBody(_ slot: HTTP2Slot, frameHeader: Span<UInt8>, count: Int) -> Int32 {
+        guard let output else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
         output.append(frameHeader)
         if count > 0 {
-            var body: [UInt8] = []
-            swap(&body, &streams[slot].outgoing)
-            let start = streams[slot].sent
-            output.append(body.span.extracting(start..<start + count))
-            streams[slot].sent += count
-            if streams[slot].sent == body.count {
-                body.removeAll(keepingCapacity: body.capacity <= 131_072)
-                streams[slot].sent = 0
-            }
-            swap(&body, &streams[slot].outgoing)
+            streams[slot].move(count, into: output)
             drained.append(slot)
         }
         return output.count < outputLimit ? 0 : NGHTTP2_ERR_PAUSE.rawValue
@@ -414,21 +429,23 @@ import CNghttp2
     }
 
     private func withFields(
-        _ block: borrowing HeaderBlock, _ body: (UnsafePointer<nghttp2_nv>?, Int) -> Int32
+        _ block: HeaderBlock, _ body: (UnsafePointer<nghttp2_nv>?, Int) -> Int32
     ) -> Int32 {
         var fields: [nghttp2_nv] = unsafe []
         unsafe swap(&fields, &self.fields)
         unsafe fields.removeAll(keepingCapacity: true)
         // The library copies names and values, the names in lower case.
-        let result = unsafe block.bytes.withUnsafeBufferPointer { buffer -> Int32 in
-            guard let base = unsafe UnsafeMutablePointer(mutating: buffer.baseAddress) else { return -1 }
-            for field in block.fields {
-                unsafe fields.append(
-                    nghttp2_nv(
-                        name: base + Int(field.name.start), value: base + Int(field.value.start),
-                        namelen: Int(field.name.count), valuelen: Int(field.value.count), flags: 0))
+        let result = block.text.withSpan { text in
+            unsafe text.withUnsafeBufferPointer { buffer -> Int32 in
+                guard let base = unsafe UnsafeMutablePointer(mutating: buffer.baseAddress) else { return -1 }
+                for field in block.fields {
+                    unsafe fields.append(
+                        nghttp2_nv(
+                            name: base + Int(field.name.start), value: base + Int(field.value.start),
+                            namelen: Int(field.name.count), valuelen: Int(field.value.count), flags: 0))
+                }
+                return unsafe body(fields, fields.count)
             }
-            return unsafe body(fields, fields.count)
         }
         unsafe swap(&fields, &self.fields)
         return result

@@ -62,9 +62,9 @@ struct SidecarReader {
                 minorVersion: Int(head.minorVersion), keepsAlive: head.keepsAlive, fields: fields(head.fields.lines)))
         var rewrite = RequestRewrite()
         rewrite.host = Array("upstream".utf8)
-        var writer = ByteWriter()
+        let writer = ByteWriter()
         let hasID = head.fields.requestID.map { !$0.isEmpty } ?? false
-        rewrite.write(head, from: buffer.span, requestID: hasID ? [] : Array("id".utf8), into: &writer)
+        rewrite.write(head, from: buffer.span, requestID: hasID ? [] : Array("id".utf8), into: writer)
         begin(head.framing, after: head.byteCount, writer, inChunks: head.framing == .chunked)
     }
 
@@ -79,8 +79,8 @@ struct SidecarReader {
             head.status == 101
             ? ResponseRewrite.switching
             : isInterim ? .interim : ResponseRewrite(for: head, minorVersion: 1, closes: false)
-        var writer = ByteWriter()
-        rewrite.write(head, from: buffer.span, into: &writer)
+        let writer = ByteWriter()
+        rewrite.write(head, from: buffer.span, into: writer)
         begin(head.framing, after: head.byteCount, writer, inChunks: rewrite.chunksBody)
     }
 

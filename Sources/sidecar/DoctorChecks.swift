@@ -1,0 +1,74 @@
+import NetSetup
+import Proxy
+
+/// Whether the clock can be right.
+enum ClockCheck {
+    /// Seconds since the epoch.
+    private static let firstOf2025: Int64 = 1_735_689_600
+    private static let firstOf2100: Int64 = 4_102_444_800
+
+    static func findings(now: Int64) -> [Diagnosis] {
+        let fix = "set the clock of the node (chrony, systemd-timesyncd): certificates are valid for a time only"
+        let text = Timestamp.text(seconds: now)
+        if now < firstOf2025 { return [.problem(.clock, "the clock says \(text), which is long ago", fix: fix)] }
+        if now >= firstOf2100 { return [.problem(.clock, "the clock says \(text), which is far ahead", fix: fix)] }
+        return [.ok(.clock, "the clock says \(text)")]
+    }
+}
+
+/// Whether the proxy could start with the certificates that are there now, and how long they last.
+enum CertificateCheck {
+    /// A certificate with less than this part of its life left should have been renewed.
+    private static let lastPart: Int64 = 10
+
+    static func findings(_ configuration: Configuration, now: Int64) -> [Diagnosis] {
+        let material: TLSMaterial
+        do throws(CertificateProblems) {
+            material = try CertificateLoader.load(
+                configuration.tls.directories, needsServer: configuration.acceptsMutualTLS,
+                needsClient: configuration.opensMutualTLS, now: now)
+        } catch {
+            return error.sentences.map {
+                .problem(.certificates, $0, fix: "put right files there (a Secret, or the issuer that writes it)")
+            }
+        }
+        let anchors: Diagnosis = .ok(
+            .certificates,
+            "trust anchors: \(material.serverTrust.count) to verify clients, \(material.clientTrust.count) to verify servers"
+        )
+        return judge(material.server, "server", now) + judge(material.client, "client", now) + [anchors]
+    }
+
+    private static func judge(_ pair: Credentials?, _ role: String, _ now: Int64) -> [Diagnosis] {
+        guard let leaf = pair?.leaf else { return [] }
+        let end = Timestamp.text(seconds: leaf.notAfter)
+        let what = "the \(role) certificate (\(leaf.displayName))"
+        if (leaf.notAfter - now) * lastPart < leaf.notAfter - leaf.notBefore {
+            return [
+                .warning(
+                    .certificates, "\(what) expires at \(end), and nine tenths of its life are over",
+                    fix: "renew it; if something should renew it by itself, see why it has not")
+            ]
+        }
+        return [.ok(.certificates, "\(what) is valid until \(end)")]
+    }
+}
+
+/// Which fences the proxy can put around itself here.
+enum SandboxCheck {
+    static func finding(_ configuration: Configuration) -> Diagnosis {
+        guard configuration.isSandboxed else {
+            return .warning(
+                .sandbox, "SANDBOX=false: the proxy puts no fences around itself", fix: "unset it (docs/security.md)")
+        }
+        guard let version = Sandbox.landlockVersion else {
+            return .ok(.sandbox, "there is no Landlock here: which files the proxy may reach stays unrestricted")
+        }
+        return .ok(.sandbox, "the kernel has Landlock, version \(version)")
+    }
+}
+
+extension Configuration {
+    fileprivate var acceptsMutualTLS: Bool { inbound.listenPort != nil || capture.isTransparent }
+    fileprivate var opensMutualTLS: Bool { capture.isTransparent || outbound.proxyPort != nil }
+}

@@ -1,0 +1,132 @@
+import Addressing
+import ArgumentParser
+import Glibc
+import Proxy
+
+/// Asks the monitor port of the sidecar in this pod: one request a connection, blocking, over IPv4 loopback.
+///
+/// It stands in for curl in images that have neither curl nor a shell.
+struct MonitorClient {
+    struct Answer {
+        let status: Int
+        /// Lines of text, without the last line's end.
+        let body: String
+    }
+
+    /// Why there is no answer: a sentence.
+    struct Failure: Error { let sentence: String }
+
+    let port: UInt16
+    /// An answer takes this long at most.
+    let seconds: Int
+
+    static let maximumBytes = 1 << 20
+
+    /// - Parameter port: what the command line says; else MONITOR_PORT.
+    init(port: UInt16?, seconds: Int) throws(FatalError) {
+        if let port { self.port = port } else { self.port = try MonitorClient.portOfEnvironment() }
+        self.seconds = seconds
+    }
+
+    private static func portOfEnvironment() throws(FatalError) -> UInt16 {
+        guard let text = unsafe getenv("MONITOR_PORT").map({ unsafe String(cString: $0) }) else { return 8081 }
+        guard text != "0" else {
+            throw FatalError("MONITOR_PORT=0 disables the monitor port: set it to a port, there is nobody to ask")
+        }
+        guard let port = PortSet.port(text) else {
+            throw FatalError("MONITOR_PORT=\(text) is not valid: it must be a port, or 0 to disable it")
+        }
+        return port
+    }
+
+    func ask(_ method: String, _ path: String) throws(Failure) -> Answer {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw failure("open a socket") }
+        defer { close(descriptor) }
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
+        let length = socklen_t(MemoryLayout<timeval>.size)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, length)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, length)  // connect(2) too
+        try connect(descriptor)
+        let request = "\(method) \(path) HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        try send(Array(request.utf8), descriptor)
+        return try MonitorClient.parse(try receive(descriptor))
+    }
+
+    private func connect(_ descriptor: CInt) throws(Failure) {
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_port = port.bigEndian
+        name.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let result = unsafe withUnsafePointer(to: &name) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else {
+            guard errno == ECONNREFUSED else { throw failure("connect") }
+            throw Failure(sentence: "nobody listens on the monitor port 127.0.0.1:\(port)")
+        }
+    }
+
+    private func send(_ bytes: [UInt8], _ descriptor: CInt) throws(Failure) {
+        // So short a request fits into the buffer of a new socket whole.
+        let count = unsafe Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        guard count == bytes.count else { throw failure("send the request") }
+    }
+
+    private func receive(_ descriptor: CInt) throws(Failure) -> [UInt8] {
+        var received: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while received.count < MonitorClient.maximumBytes {
+            let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure("read the answer") }
+            if count == 0 { return received }
+            received.append(contentsOf: buffer[..<count])
+        }
+        throw Failure(sentence: "the answer of 127.0.0.1:\(port) is longer than \(MonitorClient.maximumBytes) bytes")
+    }
+
+    private func failure(_ attempt: String) -> Failure {
+        let number = errno
+        let why =
+            number == EAGAIN || number == EINPROGRESS
+            ? "no answer within \(seconds) s"
+            : unsafe strerror(number).map { unsafe String(cString: $0) } ?? "error \(number)"
+        return Failure(sentence: "cannot \(attempt) at the monitor port 127.0.0.1:\(port): \(why)")
+    }
+
+    /// Reads a whole answer, head and body.
+    static func parse(_ bytes: [UInt8]) throws(Failure) -> Answer {
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let end = text.range(of: "\r\n\r\n"), text.hasPrefix("HTTP/1."),
+            let status = text.split(separator: " ", maxSplits: 2).dropFirst().first.flatMap({ Int($0.prefix(3)) })
+        else { throw Failure(sentence: "what answers on the monitor port does not speak HTTP") }
+        var body = String(text[end.upperBound...])
+        while body.hasSuffix("\n") { body.removeLast() }
+        return Answer(status: status, body: body)
+    }
+}
+
+extension StringProtocol {
+    /// Where the text occurs first.
+    fileprivate func range(of wanted: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(wanted) { return start..<(index(start, offsetBy: wanted.count)) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}
+
+/// Options that every command for the monitor port takes.
+struct MonitorOptions: ParsableArguments {
+    @Option(help: "The monitor port; else MONITOR_PORT, else 8081.")
+    var port: UInt16?
+
+    func validate() throws {
+        guard port != 0 else { throw ValidationError("--port must be from 1 to 65535") }
+    }
+}
