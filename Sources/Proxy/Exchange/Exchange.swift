@@ -138,6 +138,7 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
+                requestMustWait()  // more than is kept could not be sent
                 return true
             }
             isWaiting = false
@@ -158,7 +159,7 @@ class Exchange: ChannelUser {
         isWaiting = false
         if let error { return upstreamFailed(.channel(error), repeat: .never) }
         resend(fresh: false)
-        requestMayGoOn()
+        if !isWaiting { requestMayGoOn() }
     }
 
     // MARK: repeating
