@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from datetime import timedelta
 import pytest
 from kit.monitor import metrics
 from kit.process import wait_until
-from kit.proxy import Proxy, free_port, run_once
+from kit.proxy import REPOSITORY, Proxy, free_port, run_once
 from kit.wire import Closed, Connection, connect_plain
 
 
@@ -56,6 +57,14 @@ def test_config_has_the_values_in_force_and_no_secret(start_proxy, app):
         "UPSTREAM_READINESS_URL": f"http://127.0.0.1:{app['http']}/echo?[redacted]", "EXCLUDE_OUTBOUND_PORTS": "53",
     }
     assert {name: config[name] for name in expected} == expected
+
+
+def test_config_shows_every_variable_that_is_documented(start_proxy):
+    rows = re.findall(r"^\| (`[A-Z].*?) \|", (REPOSITORY / "docs" / "configuration.md").read_text(), re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", re.sub(r"\(.*?\)", "", row))}
+    assert len(documented) > 40
+    shown = set(document(start_proxy(), "/config"))
+    assert documented == shown
 
 
 def test_what_config_shows_starts_the_same_proxy(start_proxy):

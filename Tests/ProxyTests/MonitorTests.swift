@@ -18,8 +18,7 @@ import Testing
         connection.peerIdentity = Array(identity.utf8)
         var record = RequestRecord(connection: connection)
         record.begin(at: 0)
-        let none: [UInt8] = []
-        record.describe(parser.head, request.span, madeID: none)
+        record.describe(parser.head, request.span, madeID: [])
         record.status = status
         return Flow(record, endedAt: milliseconds * 1_000, wallOffset: 0)
     }

@@ -23,7 +23,7 @@ extension Configuration {
             ("HEADER_TIMEOUT_SECS", "\(timeouts.header)"), ("IDLE_TIMEOUT_SECS", "\(timeouts.idle)"),
             ("CONNECT_TIMEOUT_SECS", "\(timeouts.connect)"), ("RESPONSE_TIMEOUT_SECS", "\(timeouts.response)"),
             ("SHUTDOWN_TIMEOUT_SECS", "\(timeouts.shutdown)"), ("POD_NAME", pod.name),
-            ("POD_NAMESPACE", pod.namespace),
+            ("POD_NAMESPACE", pod.namespace), ("SANDBOX", "\(isSandboxed)"),
         ]
     }
 

@@ -138,6 +138,7 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
+                // More than is kept could not be sent.
                 if !requestIsWhole { requestMustWait() }
                 return true
             }
