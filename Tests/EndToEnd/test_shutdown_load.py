@@ -131,10 +131,10 @@ def test_no_request_is_lost(start_proxy, servers):
     for group in clients.values():
         for client in group:
             client.thread.join()
-    print("; ".join(
-        f"{name}: {sum(client.succeeded for client in group)} answered, "
-        f"{sum(client.succeeded_late for client in group)} of them after the signal" for name, group in clients.items()),
-        f"; ended with {code} after {seconds:.1f} s")
+    for name, group in clients.items():
+        answered, late = (sum(counts) for counts in zip(*((client.succeeded, client.succeeded_late) for client in group)))
+        print(f"{name}: {answered} answered, {late} of them after the signal")
+    print(f"ended with {code} after {seconds:.1f} s")
     everyone = [client for group in clients.values() for client in group]
     assert [failure for client in everyone for failure in client.failures] == []
     assert all(client.succeeded > 50 and client.goodbyes > 0 for client in everyone), "each was at work"
