@@ -193,11 +193,10 @@ class Exchange:
         await self.send_head(
             "200", ("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-message", "no such thing"), end=True)
 
-    async def end_apart(self, code: str) -> None:
+    async def end_apart(self, code: str, *length: str) -> None:
         """No body, and its end in a DATA frame of its own, as servers do that find out late."""
         await self.digest()
-        length = (("content-length", "1234"),) if self.is_head else ()
-        await self.send_head(code, ("x-answer", "yes"), *length)
+        await self.send_head(code, ("x-answer", "yes"), *(("content-length", count) for count in length))
         await self.send_body(b"")
 
     async def refuse(self) -> None:
