@@ -93,6 +93,15 @@ import Testing
         pair.run()
         #expect(pair.server.messages[0]?.body == [])
         #expect(pair.server.messages[0]?.trailers == nil)
+
+        let other = try #require(pair.client.request(endsStream: false))
+        pair.client.send(other, [1])
+        pair.client.session.end(other, trailers: nil)
+        pair.client.send(other, [2])
+        pair.client.session.end(other, trailers: HeaderBlock(["x-late": "1"]))
+        pair.run()
+        #expect(pair.server.messages[1]?.body == [1])
+        #expect(pair.server.messages[1]?.trailers == nil)
     }
 
     @Test func aHeadBeyondTheLimitIsToldAndTheConnectionGoesOn() throws {
@@ -104,6 +113,20 @@ import Testing
         #expect(server.isSound)
         #expect(server.messages[large]?.isTooLarge == true)
         #expect(server.messages[small]?.heads == ["POST /x HTTP/1.1\r\nhost: a\r\nx-small: 1\r\n\r\n"])
+    }
+
+    @Test(arguments: [60_000, 66_000, 100_000, 120_000]) func aLargeHeadArrivesWhole(_ count: Int) throws {
+        let client = HTTP2Peer(.client, maxHeadBytes: 1 << 20)
+        let server = HTTP2Peer(.server)
+        let fields = HeaderBlock([":status": "200"])
+        for _ in 0..<count / 1_000 { fields.append(["x": String(repeating: "v", count: 995)]) }
+        let line = "x: \(String(repeating: "v", count: 995))\r\n"
+        try #require(client.request() == 0)
+        server.hear(client.sayAll())
+        server.session.answer(0, fields, endsStream: true)
+        client.hear(server.sayAll())
+        let text = "HTTP/1.1 200 \r\n" + String(repeating: line, count: count / 1_000) + "\r\n"
+        #expect(client.messages[0]?.heads == [text])
     }
 
     @Test func aHeadThatHTTP1CannotSayIsToldAsMalformed() throws {
