@@ -22,6 +22,7 @@ final class HTTP2Downstream: HTTP2Connection {
         rest()
         scheduleFlush()
         if !bytes.isEmpty { receive(bytes.span) }
+        if channel.isEnding { channelDraining(channel) }
         channel.readLater()
     }
 
@@ -76,6 +77,8 @@ final class HTTP2Downstream: HTTP2Connection {
 
     /// When a stream began last.
     var lastUse: Int64 = 0
+
+    override var connectionRecord: ConnectionRecord? { record }
 
     override func channelDraining(_ channel: Channel) {
         guard !isDraining else { return }

@@ -196,7 +196,7 @@ final class HTTP2Exchange: Exchange {
     ) {
         guard isOpen else { return server.abort() }
         record.status = 200
-        finishRecord()
+        finishRecord(asTunnel: true)
         tunnelBegins()
         worker.block.removeAll()
         ResponseRewrite.writeTunnel(head, from: bytes, into: worker.block)

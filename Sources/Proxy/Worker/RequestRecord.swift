@@ -9,6 +9,8 @@ struct RequestRecord {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var upstream: Endpoint?
+    /// Why the upstream gave no whole answer, one sentence.
+    var reason: String?
     private(set) var version = HTTPVersion.http1_1
     private(set) var text: [UInt8] = []
     private(set) var method = 0..<0
@@ -50,6 +52,8 @@ struct RequestRecord {
         flags = "-"
         bytesReceived = 0
         bytesSent = 0
+        upstream = nil
+        reason = nil
         isRunning = false
         text.removeAll(keepingCapacity: true)
         (method, path, authority, requestID) = (0..<0, 0..<0, 0..<0, 0..<0)
