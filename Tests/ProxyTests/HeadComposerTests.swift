@@ -156,6 +156,8 @@ import Testing
         }
         #expect(Self.compose([("x", String(repeating: "x", count: 300))], with: &composer).isTooLarge)
         #expect(Self.compose(plain, with: &composer) == expected)
+        let hosted: Fields = [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "b")]
+        #expect(Self.compose(hosted, with: &composer) == Composed(text: "GET / HTTP/1.1\r\nhost: b\r\n\r\n"))
     }
 }
 
