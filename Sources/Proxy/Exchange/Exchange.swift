@@ -95,6 +95,10 @@ class Exchange: ChannelUser {
             tunnel.open(for: self)
             return self.tunnel != nil
         case .upstream(let route):
+            guard let route = mayUpgrade ? route.forUpgrade : route else {
+                refuse(501, "the upstream speaks HTTP/2, where no other protocol can be switched to", flag: "NR")
+                return false
+            }
             self.route = route
             return connect(route, head, bytes, fresh: false)
         }
