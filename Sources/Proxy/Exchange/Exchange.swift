@@ -7,7 +7,7 @@ class Exchange: ChannelUser {
     final let worker: Worker
     final let routing: RequestRouting
     final let direction: Direction
-    final var record: RequestRecord
+    final let record: RequestRecord
     /// Body bytes of the answer so far.
     final var answerBytes: UInt64 = 0
     private(set) final var method = Method.get
