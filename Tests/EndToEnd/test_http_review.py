@@ -1,0 +1,74 @@
+"""What a review of the HTTP layer found once: peers and upstreams that hold back, flood or answer out of turn."""
+
+import contextlib
+import socket
+import ssl
+import time
+
+from h2.settings import SettingCodes
+from kit import h2wire
+from kit.forward import ForwardProxy
+from kit.h2wire import Kind, frame, rst_stream, settings
+from kit.upstream import RequestReader
+from kit.wire import connect_tls
+
+MEGABYTE = 1 << 20
+
+
+def pour(stream, piece: bytes, limit: int, seconds: float = 2) -> int:
+    """Sends the piece again and again, never reading, until nothing more is taken; answers how many bytes were."""
+    sent = 0
+    stream.settimeout(seconds)
+    with contextlib.suppress(OSError):
+        while sent < limit:
+            stream.sendall(piece)
+            sent += len(piece)
+    return sent
+
+
+def tls_server(identities, *protocols: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identities.server_directory / "tls.crt", identities.server_directory / "tls.key")
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def answer_all(stream, body: bytes = b"hello") -> None:
+    reader = RequestReader(stream)
+    while reader.next():
+        stream.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+# Memory that a peer can make the proxy hold
+
+
+def test_pipelined_requests_wait_for_a_client_that_does_not_read(start_proxy, start_upstream):
+    """Each answer is small, but there is no end of them: the next request waits until the last answers have gone out."""
+    served = 0
+
+    def serve(stream):
+        nonlocal served
+        reader = RequestReader(stream)
+        while reader.next():
+            served += 1
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000)
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    with proxy.connect() as client:
+        requests = 2_000
+        client.send(b"GET /0 HTTP/1.1\r\nHost: localhost\r\n\r\n" * requests)
+        time.sleep(3)
+        assert served < requests // 4, f"{served} answers were made for nobody"
+        client.stream.settimeout(10)
+        for _ in range(requests):
+            answer = client.response()
+            assert answer.status == 200 and len(answer.body) == 60_000
+
+
+def test_pipelined_refusals_wait_for_a_client_that_does_not_read(start_proxy):
+    """Also those that the proxy makes itself."""
+    forward = ForwardProxy(start_proxy)
+    with forward.connect() as client:
+        before = forward.proxy.process.rss_bytes()
+        pour(client.stream, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000, 64 * MEGABYTE)
+        assert forward.proxy.process.rss_bytes() - before < 16 * MEGABYTE
