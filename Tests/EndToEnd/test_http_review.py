@@ -72,3 +72,19 @@ def test_pipelined_refusals_wait_for_a_client_that_does_not_read(start_proxy):
         before = forward.proxy.process.rss_bytes()
         pour(client.stream, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000, 64 * MEGABYTE)
         assert forward.proxy.process.rss_bytes() - before < 16 * MEGABYTE
+
+
+def test_the_monitor_port_keeps_no_answers_for_a_client_that_does_not_read(start_proxy):
+    proxy = start_proxy()
+    before = proxy.process.rss_bytes()
+    with socket.create_connection(("127.0.0.1", proxy.monitor_port)) as client:
+        sent = pour(client, b"GET /live HTTP/1.1\r\nHost:\r\n\r\n" * 1_000, 64 * MEGABYTE)
+        assert proxy.process.rss_bytes() - before < 16 * MEGABYTE, f"after {sent} bytes of requests"
+        assert proxy.monitor("/live") == (200, "ok\n")
+        # Whoever then reads gets an answer to all of them.
+        client.shutdown(socket.SHUT_WR)
+        received = 0
+        with contextlib.suppress(OSError):
+            while piece := client.recv(1 << 20):
+                received += piece.count(b"\nok\n")
+        assert received > sent // 28 // 2

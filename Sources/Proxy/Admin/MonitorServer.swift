@@ -81,7 +81,13 @@ private final class MonitorConnection: ChannelUser {
         case .wouldBlock: return
         case .end, .failed: return channel.close()
         }
-        while channel.isOpen, !received.isEmpty {
+        serve(on: channel)
+    }
+
+    /// Answers what has come, one request after the other, as fast as the client takes the answers.
+    private func serve(on channel: Channel) {
+        defer { if channel.queuedBytes > 0 { channel.pauseReading() } }
+        while channel.isOpen, channel.queuedBytes == 0, !received.isEmpty {
             let bytes = received
             switch parser.parse(bytes.span, resumingAt: 0) {
             case .needsMore: return
@@ -119,6 +125,12 @@ private final class MonitorConnection: ChannelUser {
         if !keepsAlive { channel.closeWhenDrained(within: MonitorServer.requestMicroseconds) }
     }
 
+    override func channelDrained(_ channel: Channel) {
+        serve(on: channel)
+        if channel.queuedBytes == 0 { channel.resumeReading() }
+    }
+
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { channel.close() }
+    override func channelReset(_ channel: Channel) { channel.close() }
     override func channelDeadline(_ channel: Channel) { channel.close() }
 }
