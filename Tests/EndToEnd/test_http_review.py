@@ -88,3 +88,12 @@ def test_the_monitor_port_keeps_no_answers_for_a_client_that_does_not_read(start
             while piece := client.recv(1 << 20):
                 received += piece.count(b"\nok\n")
         assert received > sent // 28 // 2
+
+
+def test_a_tunnel_reads_no_more_than_its_server_takes(start_proxy, start_upstream):
+    """The first burst alone is what a relay may hold; the server's handshake is never answered."""
+    server = start_upstream(lambda stream: time.sleep(8))
+    forward = ForwardProxy(start_proxy)
+    with forward.tunnel(f"127.0.0.1:{server.port}") as client:
+        sent = pour(client.stream, b"\0" * MEGABYTE, 64 * MEGABYTE)
+        assert sent < 24 * MEGABYTE
