@@ -97,3 +97,23 @@ def test_a_tunnel_reads_no_more_than_its_server_takes(start_proxy, start_upstrea
     with forward.tunnel(f"127.0.0.1:{server.port}") as client:
         sent = pour(client.stream, b"\0" * MEGABYTE, 64 * MEGABYTE)
         assert sent < 24 * MEGABYTE
+
+
+def test_interim_answers_without_end_are_cut(start_proxy, start_upstream):
+    """An HTTP/2 client that does not read must not have all of them kept for it."""
+    sent = 0
+
+    def serve(stream):
+        nonlocal sent
+        RequestReader(stream).next()
+        sent = pour(stream, b"HTTP/1.1 102 Processing\r\n\r\n" * 1_000, 64 * MEGABYTE, 3)
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    before = proxy.process.rss_bytes()
+    with h2wire.connect(proxy) as client:
+        stream = client.open("/")
+        time.sleep(2)
+        assert proxy.process.rss_bytes() - before < 16 * MEGABYTE
+        client.wait_done(stream)
+        assert stream.status == 502 and 0 < len(stream.informational) < 1_000
+    assert sent < 16 * MEGABYTE

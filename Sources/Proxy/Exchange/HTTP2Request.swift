@@ -100,7 +100,9 @@ final class HTTP2Request {
         let status = worker.responseParser.head.status
         if status < 200 {
             guard status != 101, !endsStream else { return headIsBad() }
-            exchange.writeInterim(worker.responseParser.head, from: text)
+            guard exchange.answerComes(worker.responseParser.head, from: text) else {
+                return fail(.nonsense(HTTPError(.tooManyInterim)), repeat: .never)
+            }
             return deliver(exchange)
         }
         headSeen = true

@@ -18,6 +18,10 @@ enum Limits {
     static let flushBytes = 65_536
     /// An answer's head may be larger than a request's: cookies are set here.
     static let answerHeadBytes = 65_536
+    /// Answers of 1xx to one request, and bytes of their heads. HTTP/2 has no window for them, so a client that does not
+    /// read would have all of them kept: an upstream that says every 20 seconds that it is at work may do so for an hour.
+    static let interimAnswers = 256
+    static let interimBytes = 65_536
     /// Streams that run on one HTTP/2 connection to an upstream at a time, if it takes as many.
     static let streamsPerUpstream = 100
     /// How long a server that selected HTTP/1.1 is not asked for HTTP/2 again.
