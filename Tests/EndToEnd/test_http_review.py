@@ -117,3 +117,16 @@ def test_interim_answers_without_end_are_cut(start_proxy, start_upstream):
         client.wait_done(stream)
         assert stream.status == 502 and 0 < len(stream.informational) < 1_000
     assert sent < 16 * MEGABYTE
+
+
+def test_resets_are_not_queued_without_end(start_proxy):
+    """A client that never acknowledges SETTINGS and does not read: each stream above the limit is refused."""
+    proxy = start_proxy()
+    block = h2wire.headers([(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")])[9:]
+    with h2wire.Client(proxy.connect(alpn=("h2",)).stream, values={SettingCodes.INITIAL_WINDOW_SIZE: 0}) as client:
+        before = proxy.process.rss_bytes()
+        client.stream.settimeout(2)
+        with contextlib.suppress(OSError):
+            for start in range(1, 1 << 21, 2_000):
+                client.send(b"".join(frame(Kind.HEADERS, 5, number, block) for number in range(start, start + 2_000, 2)))
+        assert proxy.process.rss_bytes() - before < 24 * MEGABYTE

@@ -17,6 +17,8 @@ import CNghttp2
         static let connectionWindow = Int32(concurrentStreams * streamWindow)
         /// Frames without any use, in a row, before the peer is taken for a flood: empty DATA, PRIORITY, PING, SETTINGS.
         static let uselessFrames = 1_000
+        /// Frames that wait to be sent, bodies not counted. A peer that does not read can make one with each of its own.
+        static let queuedFrames = 10_000
         /// Sent bytes that a body's buffer may still hold.
         static let deadBytes = 65_536
     }
@@ -129,7 +131,10 @@ import CNghttp2
             unsafe received = buffer.baseAddress
             let count = unsafe nghttp2_session_mem_recv(raw, buffer.baseAddress, buffer.count)
             unsafe received = nil
-            if count == buffer.count, uselessFrames <= Bounds.uselessFrames { return true }
+            let isFlooded =
+                unsafe uselessFrames > Bounds.uselessFrames
+                || nghttp2_session_get_outbound_queue_size(raw) > Bounds.queuedFrames
+            if count == buffer.count, !isFlooded { return true }
             // What is wrong with the preface, or too much of something: the library says goodbye only for part of it.
             let code =
                 count == buffer.count || count == NGHTTP2_ERR_FLOODED.rawValue ? HTTP2ErrorCode.enhanceYourCalm : 1
