@@ -130,3 +130,69 @@ def test_resets_are_not_queued_without_end(start_proxy):
             for start in range(1, 1 << 21, 2_000):
                 client.send(b"".join(frame(Kind.HEADERS, 5, number, block) for number in range(start, start + 2_000, 2)))
         assert proxy.process.rss_bytes() - before < 24 * MEGABYTE
+
+
+# Uploads that begin before the upstream's protocol is known
+
+
+def test_a_large_upload_may_begin_before_the_protocol_is_known(start_proxy, start_upstream, identities):
+    def serve(stream):
+        time.sleep(1)
+        with tls_server(identities, "http/1.1").wrap_socket(stream, server_side=True) as secured:
+            request = RequestReader(secured).next()
+            body = str(len(request.body)).encode()
+            secured.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    server = start_upstream(serve)
+    forward = ForwardProxy(start_proxy)
+    with h2wire.connect_plain(forward.port) as client:
+        stream = client.request("/", "POST", authority=f"127.0.0.1:{server.port}", body=b"x" * (2 * MEGABYTE))
+        assert (stream.status, bytes(stream.body)) == (200, str(2 * MEGABYTE).encode())
+
+
+def test_such_an_upload_goes_no_faster_than_the_upstream(start_proxy, start_upstream, identities):
+    """What was kept meanwhile may fill the upstream's window: then the client waits as for any other."""
+    def serve(stream):
+        time.sleep(1)
+        with tls_server(identities, "h2").wrap_socket(stream, server_side=True) as secured:
+            secured.sendall(settings({}))
+            while secured.recv(65_536):
+                pass
+
+    server = start_upstream(serve)
+    forward = ForwardProxy(start_proxy)
+    with h2wire.connect_plain(forward.port) as client:
+        stream = client.open("/", "POST", authority=f"127.0.0.1:{server.port}", end=False)
+        sent = 0
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline and not stream.is_done and sent < 16 * MEGABYTE:
+            room = client.room(stream)
+            # Within what waits for a connection, until there is one.
+            if time.monotonic() < deadline - 2.5 and sent >= 200_000:
+                room = 0
+            if room:
+                client.send_data(stream, b"x" * room)
+                sent += room
+            else:
+                client.settle(0.02)
+        assert not stream.is_done
+        assert 65_536 <= sent < MEGABYTE
+
+
+def test_a_cancelled_request_leaves_nothing_behind_that_fails_the_next(start_proxy, start_upstream, identities):
+    silent = start_upstream(lambda stream: time.sleep(10))
+
+    def serve(stream):
+        time.sleep(1.5)
+        with tls_server(identities, "http/1.1").wrap_socket(stream, server_side=True) as secured:
+            answer_all(secured)
+
+    slow = start_upstream(serve)
+    forward = ForwardProxy(start_proxy, HANDSHAKE_TIMEOUT_SECS="2")
+    with h2wire.connect_plain(forward.port) as client:
+        client.wait_settings()
+        cancelled = client.open("/", authority=f"127.0.0.1:{silent.port}")
+        client.settle(0.2)
+        client.reset(cancelled)
+        client.settle(0.8)
+        assert client.request("/", authority=f"127.0.0.1:{slow.port}").status == 200

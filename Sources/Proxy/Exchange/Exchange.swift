@@ -138,6 +138,8 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
+                // What is kept has a bound; more of the body comes when it has somewhere to go.
+                if !requestIsWhole { requestMustWait() }
                 return true
             }
             isWaiting = false
@@ -157,8 +159,9 @@ class Exchange: ChannelUser {
         guard isWaiting else { return }
         isWaiting = false
         if let error { return upstreamFailed(.channel(error), repeat: .never) }
-        resend(fresh: false)
+        // First, since what is sent now may fill the connection: then the client has to wait for that.
         requestMayGoOn()
+        resend(fresh: false)
     }
 
     // MARK: repeating
@@ -298,6 +301,8 @@ class Exchange: ChannelUser {
     }
 
     final func leaveUpstream() {
+        // It may be used again, for a request that waits for another connection.
+        if isWaiting { route?.pool.stopWaiting(self) }
         isWaiting = false
         upstream?.abandon()
         upstream = nil

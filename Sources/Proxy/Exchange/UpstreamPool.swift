@@ -111,6 +111,9 @@ final class UpstreamPool {
         for exchange in negotiation.waiting { exchange.connectionIsKnown(failure) }
     }
 
+    /// An exchange does not want the connection any more that it has been waiting for.
+    func stopWaiting(_ exchange: Exchange) { negotiation?.waiting.removeAll { $0 === exchange } }
+
     // MARK: the end
 
     var isUnused: Bool { busyCount == 0 && idle.isEmpty && multiplexed.isEmpty && negotiation == nil }

@@ -12,7 +12,8 @@ enum Limits {
     /// A request up to this size is kept until its answer begins, to be sent again when a pooled connection
     /// turns out to be dead.
     static let replayBytes = 16_384
-    /// A request that waits for its upstream's protocol to be known: what an HTTP/2 stream's window lets in.
+    /// A request that waits for its upstream's protocol to be known: its head, and what one read or an HTTP/2 stream's
+    /// window has let in of its body before the client was made to wait.
     static let waitingBytes = 262_144
     /// HTTP/2 frames that go out in one write.
     static let flushBytes = 65_536
