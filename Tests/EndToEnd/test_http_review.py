@@ -196,3 +196,23 @@ def test_a_cancelled_request_leaves_nothing_behind_that_fails_the_next(start_pro
         client.reset(cancelled)
         client.settle(0.8)
         assert client.request("/", authority=f"127.0.0.1:{slow.port}").status == 200
+
+
+# Clocks
+
+
+def test_a_whole_request_waits_for_its_answer_whatever_pieces_it_came_in(start_proxy, start_upstream):
+    """IDLE_TIMEOUT_SECS is about bodies that stop; RESPONSE_TIMEOUT_SECS, which is off, about slow answers."""
+    def serve(stream):
+        reader = RequestReader(stream)
+        while reader.next():
+            time.sleep(2.5)
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port, IDLE_TIMEOUT_SECS="1")
+    with proxy.connect() as client:
+        assert client.request("/").status == 200
+        client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n")
+        time.sleep(0.2)
+        client.send(b"body")
+        assert client.response().status == 200

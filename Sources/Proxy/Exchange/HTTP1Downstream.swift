@@ -160,7 +160,8 @@ final class HTTP1Downstream: Exchange {
                 return nil
             }
         }
-        if start > 0, channel.queuedBytes == 0 { channel.clearDeadline() }
+        // What is left to wait for is the answer; unless it is out already.
+        if phase == .exchanging, channel.queuedBytes == 0 { channel.clearDeadline() }
         return offset
     }
 
