@@ -216,3 +216,14 @@ def test_a_whole_request_waits_for_its_answer_whatever_pieces_it_came_in(start_p
         time.sleep(0.2)
         client.send(b"body")
         assert client.response().status == 200
+
+
+def test_pings_do_not_keep_a_stalled_stream(start_proxy):
+    proxy = start_proxy(IDLE_TIMEOUT_SECS="1")
+    with h2wire.connect(proxy) as client:
+        stream = client.open("/upload", "POST", end=False)
+        deadline = time.monotonic() + 5
+        while not stream.is_done and time.monotonic() < deadline:
+            client.send(frame(Kind.PING, payload=b"pingpong"))
+            client.settle(0.2)
+        assert stream.status == 408

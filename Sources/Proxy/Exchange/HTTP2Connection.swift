@@ -12,6 +12,8 @@ class HTTP2Connection: ChannelUser {
     private final var batch = HTTP2Events()
     private final var drained: [HTTP2Slot] = []
     private final var lastHeard: Int64
+    /// When a stream began or ended last.
+    final var lastUse: Int64
     private final var awaitsPong = false
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
@@ -19,6 +21,7 @@ class HTTP2Connection: ChannelUser {
         self.channel = channel
         self.session = session
         lastHeard = worker.now
+        lastUse = worker.now
     }
 
     // MARK: what the two sides do
@@ -103,11 +106,16 @@ class HTTP2Connection: ChannelUser {
 
     // MARK: time
 
-    /// Sets the next deadline, once nothing more is to be done now.
+    /// Sets the next deadline, once nothing more is to be done now. One that stands is only moved forward: whatever else
+    /// the peer says must not put off the look at streams that do not go on.
     final func rest() {
         guard !isOver, channel.isOpen else { return }
-        channel.setDeadline(after: min(nextDeadline(), worker.timeouts.idle))
+        let next = min(nextDeadline(), worker.timeouts.idle)
+        if worker.now + next < channel.deadline { channel.setDeadline(after: next) }
     }
+
+    /// When a connection without streams has been idle for long enough.
+    final var idleDeadline: Int64 { max(lastUse + worker.timeouts.idle - worker.now, Limits.idleCheckMicroseconds) }
 
     override func channelDeadline(_ channel: Channel) {
         let silence = worker.now - lastHeard

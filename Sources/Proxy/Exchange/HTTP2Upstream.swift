@@ -61,6 +61,7 @@ final class HTTP2Upstream: HTTP2Connection {
             session.free(slot)
             guard let request = request(slot) else { break }
             requests[slot] = nil
+            lastUse = worker.now
             if code == HTTP2ErrorCode.refusedStream { pool.streamsPerConnection = session.peerConcurrentStreams }
             request.streamClosed(code)
             if spare.count < 16 { spare.append(request) }
@@ -85,7 +86,7 @@ final class HTTP2Upstream: HTTP2Connection {
     // MARK: time and end
 
     override func nextDeadline() -> Int64 {
-        guard session.activeStreams > 0 else { return worker.timeouts.idle }
+        guard session.activeStreams > 0 else { return idleDeadline }
         var next = worker.timeouts.idle / 2
         for case let request? in requests { next = min(next, max(0, request.deadline - worker.now)) }
         return next
@@ -98,9 +99,6 @@ final class HTTP2Upstream: HTTP2Connection {
         }
         for case let request? in requests where request.deadline <= worker.now { request.timedOut() }
     }
-
-    /// When a stream began last.
-    var lastUse: Int64 = 0
 
     override func channelDraining(_ channel: Channel) {
         leave()

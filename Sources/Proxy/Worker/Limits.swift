@@ -40,6 +40,8 @@ enum Limits {
     /// A burst of handshakes this large has its memory given back, when none has come for a second.
     static let handshakesPerTrim = 32
     static let trimMicroseconds: Int64 = 1_000_000
+    /// How often a connection that is to end for idleness is looked at, while its peer does not take the goodbye.
+    static let idleCheckMicroseconds: Int64 = 1_000_000
     /// How long an idle connection may still send a request after a drain began.
     static let drainGraceMicroseconds: Int64 = 500_000
 }
