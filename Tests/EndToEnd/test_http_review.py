@@ -227,3 +227,14 @@ def test_pings_do_not_keep_a_stalled_stream(start_proxy):
             client.send(frame(Kind.PING, payload=b"pingpong"))
             client.settle(0.2)
         assert stream.status == 408
+
+
+def test_a_client_without_alpn_may_take_its_time(start_proxy, identities):
+    """On the explicit port nobody speaks before the client."""
+    proxy = start_proxy()
+    context = ssl.create_default_context(cafile=identities.ca_file)
+    directory = identities.caller_directory
+    context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+    with connect_tls(proxy.address, context) as client:
+        time.sleep(1)
+        assert client.request("/").status == 200
