@@ -238,3 +238,43 @@ def test_a_client_without_alpn_may_take_its_time(start_proxy, identities):
     with connect_tls(proxy.address, context) as client:
         time.sleep(1)
         assert client.request("/").status == 200
+
+
+# Frames
+
+
+def test_pings_that_go_with_data_are_no_flood(start_proxy, start_upstream):
+    """gRPC measures the path with a PING for each DATA that it gets, and its client may send nothing else for hours."""
+    def serve(stream):
+        RequestReader(stream).next()
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n")
+        for _ in range(300):
+            stream.sendall(b"0123456789")
+            time.sleep(0.005)
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    with h2wire.connect(proxy) as client:
+        stream = client.open("/")
+        seen = 0
+        while not stream.is_done:
+            client.wait(lambda: len(stream.body) > seen or stream.is_done, "more of the answer")
+            seen = len(stream.body)
+            client.send(frame(Kind.PING, payload=b"pingpong") * 20)
+        assert stream.ended and len(stream.body) == 3_000
+        client.settle(0.2)
+        assert not client.goaways
+
+
+def test_pings_now_and_then_are_no_flood(start_proxy, start_upstream):
+    def serve(stream):
+        RequestReader(stream).next()
+        time.sleep(3)
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    with h2wire.connect(proxy) as client:
+        stream = client.open("/")
+        for _ in range(8):
+            client.send(frame(Kind.PING, payload=b"pingpong") * 150)
+            client.settle(0.3)
+        assert client.wait_done(stream).status == 200

@@ -15,6 +15,8 @@ class HTTP2Connection: ChannelUser {
     /// When a stream began or ended last.
     final var lastUse: Int64
     private final var awaitsPong = false
+    /// Since when the session counts frames without use.
+    private final var countedSince: Int64 = 0
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
         self.worker = worker
@@ -53,6 +55,10 @@ class HTTP2Connection: ChannelUser {
     final func receive(_ bytes: Span<UInt8>) {
         lastHeard = worker.now
         awaitsPong = false
+        if worker.now - countedSince >= Limits.floodMicroseconds {
+            countedSince = worker.now
+            session.forgive()
+        }
         let isSound = session.receive(bytes)
         workOff(bytes)
         guard !isOver else { return }

@@ -23,6 +23,8 @@ enum Limits {
     /// read would have all of them kept: an upstream that says every 20 seconds that it is at work may do so for an hour.
     static let interimAnswers = 256
     static let interimBytes = 65_536
+    /// In what time so many useless HTTP/2 frames as a session bears are a flood.
+    static let floodMicroseconds: Int64 = 1_000_000
     /// Streams that run on one HTTP/2 connection to an upstream at a time, if it takes as many.
     static let streamsPerUpstream = 100
     /// How long a server that selected HTTP/1.1 is not asked for HTTP/2 again.
