@@ -278,3 +278,16 @@ def test_pings_now_and_then_are_no_flood(start_proxy, start_upstream):
             client.send(frame(Kind.PING, payload=b"pingpong") * 150)
             client.settle(0.3)
         assert client.wait_done(stream).status == 200
+
+
+def test_the_largest_head_of_an_upstream_reaches_an_http2_client(start_proxy, start_upstream):
+    def serve(stream):
+        RequestReader(stream).next()
+        fields = b"".join(b"x-%03d: %s\r\n" % (number, b"v" * 245) for number in range(250))
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + fields + b"\r\nok")
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    with h2wire.connect(proxy) as client:
+        client.decoder.max_header_list_size = MEGABYTE
+        answer = client.request("/")
+        assert answer.status == 200 and len(answer.headers) >= 250
