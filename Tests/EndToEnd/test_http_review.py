@@ -291,3 +291,22 @@ def test_the_largest_head_of_an_upstream_reaches_an_http2_client(start_proxy, st
         client.decoder.max_header_list_size = MEGABYTE
         answer = client.request("/")
         assert answer.status == 200 and len(answer.headers) >= 250
+
+
+def test_an_answer_cut_without_an_error_is_not_passed_on_as_one(start_proxy, start_upstream):
+    """RST_STREAM with NO_ERROR in the middle of an answer: the client must be able to tell that it is not whole."""
+    def serve(stream):
+        stream.sendall(settings({}))
+        received = b""
+        while b"/cut" not in received and len(received) < 300:
+            received += stream.recv(65_536)
+        stream.sendall(
+            h2wire.headers([(":status", "200")], end=False) + frame(Kind.DATA, 0, 1, b"half") + rst_stream(1, 0))
+        stream.recv(65_536)
+        time.sleep(1)
+
+    port = start_upstream(serve).port
+    proxy = start_proxy(UPSTREAM_URL=f"h2c://127.0.0.1:{port}")
+    with h2wire.connect(proxy) as client:
+        stream = client.wait_done(client.open("/cut" + "x" * 250))
+        assert not stream.ended and stream.reset != 0
