@@ -310,3 +310,45 @@ def test_an_answer_cut_without_an_error_is_not_passed_on_as_one(start_proxy, sta
     with h2wire.connect(proxy) as client:
         stream = client.wait_done(client.open("/cut" + "x" * 250))
         assert not stream.ended and stream.reset != 0
+
+
+# Other protocols
+
+
+def websocket(client, authority: str) -> h2wire.Stream:
+    return client.start([
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/chat"),
+        (":authority", authority), ("sec-websocket-version", "13")], end=False)
+
+
+def test_a_tunnel_of_http2_goes_on_by_http1(start_proxy, start_upstream, identities):
+    """Also to a server that would rather speak HTTP/2, as another sidecar would."""
+    def serve(stream):
+        with tls_server(identities, "h2", "http/1.1").wrap_socket(stream, server_side=True) as secured:
+            assert secured.selected_alpn_protocol() == "http/1.1"
+            request = RequestReader(secured).next()
+            assert request.all("upgrade") == ["websocket"]
+            secured.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            while piece := secured.recv(65_536):
+                secured.sendall(piece)
+
+    server = start_upstream(serve)
+    forward = ForwardProxy(start_proxy)
+    with h2wire.connect_plain(forward.port) as client:
+        client.wait_settings()
+        stream = client.wait_head(websocket(client, f"127.0.0.1:{server.port}"))
+        assert stream.status == 200
+        client.send_data(stream, b"there and back")
+        client.wait(lambda: bytes(stream.body) == b"there and back", "the echo")
+
+
+def test_an_upstream_of_http2_only_makes_no_tunnels(start_proxy, h2app):
+    """A 200 for a stream that leads nowhere would leave the client waiting."""
+    proxy = start_proxy(UPSTREAM_URL=f"h2c://127.0.0.1:{h2app}")
+    with h2wire.connect(proxy) as client:
+        client.wait_settings()
+        assert client.wait_head(websocket(client, "localhost")).status == 501
+    with proxy.connect() as client:
+        upgrade = (("Connection", "upgrade"), ("Upgrade", "websocket"))
+        assert client.request("/", headers=upgrade).status == 501
+        assert client.request("/echo").status == 200

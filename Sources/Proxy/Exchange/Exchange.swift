@@ -95,7 +95,15 @@ class Exchange: ChannelUser {
             self.tunnel = tunnel
             tunnel.open(for: self)
             return self.tunnel != nil
-        case .upstream(let route):
+        case .upstream(var route):
+            if mayUpgrade, route.version != .http1 {
+                // A connection becomes a tunnel whole, a stream of one does not.
+                guard route.version == .negotiated else {
+                    refuse(501, "the upstream's HTTP/2 knows no change of protocol", flag: "NR")
+                    return false
+                }
+                route.version = .http1
+            }
             self.route = route
             return connect(route, head, bytes, fresh: false)
         }

@@ -12,7 +12,7 @@ enum UpstreamVersion: Equatable {
 /// Where a request goes.
 struct UpstreamRoute {
     let pool: UpstreamPool
-    let version: UpstreamVersion
+    var version: UpstreamVersion
 }
 
 /// The upstream's side of an exchange: a whole connection with HTTP/1.1, a stream of one with HTTP/2.

@@ -378,11 +378,6 @@ import CNghttp2
 
     var takesRequests: Bool { unsafe !isEnded && nghttp2_session_check_request_allowed(raw) == 1 }
 
-    /// The peer knows extended CONNECT (RFC 8441).
-    var knowsExtendedConnect: Bool {
-        unsafe nghttp2_session_get_remote_settings(raw, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1
-    }
-
     // MARK: bodies, asked for by the library
 
     /// How many bytes of a body the next frame is to hold; `sendBody` is called for them.
