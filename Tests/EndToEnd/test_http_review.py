@@ -9,6 +9,7 @@ from h2.settings import SettingCodes
 from kit import h2wire
 from kit.forward import ForwardProxy
 from kit.h2wire import Kind, frame, rst_stream, settings
+from kit.process import wait_until
 from kit.upstream import RequestReader
 from kit.wire import connect_tls
 
@@ -130,6 +131,30 @@ def test_resets_are_not_queued_without_end(start_proxy):
             for start in range(1, 1 << 21, 2_000):
                 client.send(b"".join(frame(Kind.HEADERS, 5, number, block) for number in range(start, start + 2_000, 2)))
         assert proxy.process.rss_bytes() - before < 24 * MEGABYTE
+
+
+def test_an_upstream_that_answers_without_the_body_keeps_no_stream(start_proxy, start_upstream):
+    """It never opens the window: the body that waits for it must not hold a stream of the connection for ever."""
+    heard = bytearray()
+
+    def serve(stream):
+        stream.sendall(settings({SettingCodes.INITIAL_WINDOW_SIZE: 0}))
+        received, number = b"", 1
+        while piece := stream.recv(65_536):
+            received += piece
+            heard.extend(piece)
+            if len(received) > 300:  # HEADERS with a long path
+                time.sleep(0.3)  # the proxy gets the whole body meanwhile
+                stream.sendall(h2wire.headers([(":status", "200")], number, end=True))
+                received, number = b"", number + 2
+
+    port = start_upstream(serve).port
+    proxy = start_proxy(UPSTREAM_URL=f"h2c://127.0.0.1:{port}", WORKER_THREADS="1")
+    with h2wire.connect(proxy) as client:
+        client.wait_settings()
+        assert client.request("/" + "%s" * 300).status == 200  # until now the window was not known
+        assert client.request("/" + "%d" * 300, "POST", body=b"x" * 1_000).status == 200
+        wait_until(lambda: rst_stream(3)[:9] in heard, "the stream is given up", 3)
 
 
 # Uploads that begin before the upstream's protocol is known

@@ -93,7 +93,8 @@ final class HTTP2Upstream: HTTP2Connection {
     }
 
     override func deadlinePassed() {
-        guard session.activeStreams > 0 else {
+        // Streams that nobody waits for may never end: an upstream that takes none of them leaves even their reset unsent.
+        guard requests.contains(where: { $0?.isWanted ?? false }) else {
             if worker.now - lastUse >= worker.timeouts.idle { end(nil) }
             return
         }
