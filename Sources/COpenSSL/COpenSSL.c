@@ -64,6 +64,31 @@ static int select_http(SSL *ssl, const unsigned char **selected, unsigned char *
 
 void openssl_select_http(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http, NULL); }
 
+static int version_bit(unsigned version) {
+    return version >= SSL3_VERSION && version <= TLS1_3_VERSION ? 1 << (version - SSL3_VERSION) : 0;
+}
+
+// The list lives in the callback only, so its bits are kept with the session, in place of a pointer.
+static int note_versions(SSL *ssl, int *alert, void *unused) {
+    (void)alert;
+    (void)unused;
+    int bits = 0;
+    const unsigned char *list;
+    size_t count;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &list, &count)) {
+        for (size_t index = 1; index + 1 < count; index += 2) bits |= version_bit(list[index] << 8 | list[index + 1]);
+    } else {
+        // Before TLS 1.3 a client names the highest it speaks (RFC 5246 appendix E.1).
+        bits = version_bit(SSL_client_hello_get0_legacy_version(ssl));
+    }
+    SSL_set_app_data(ssl, (void *)(intptr_t)bits);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+void openssl_note_offered_versions(SSL_CTX *context) { SSL_CTX_set_client_hello_cb(context, note_versions, NULL); }
+
+int openssl_offered_versions(const SSL *ssl) { return (int)(intptr_t)SSL_get_app_data(ssl); }
+
 int openssl_offer_protocols(SSL *ssl, const uint8_t *protocols, size_t count) {
     return SSL_set_alpn_protos(ssl, protocols, (unsigned)count) == 0;  // the one call where 0 is success
 }
@@ -130,6 +155,44 @@ const char *openssl_alpn(const SSL *ssl, unsigned *count) {
     const unsigned char *name = NULL;
     SSL_get0_alpn_selected(ssl, &name, count);
     return (const char *)name;
+}
+
+int64_t openssl_peer_expiry(const SSL *ssl) {
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+    return peer ? openssl_validity(peer, 1) : INT64_MAX;
+}
+
+X509 *openssl_peer_anchor(const SSL *ssl) {
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    int count = chain ? sk_X509_num(chain) : 0;
+    return count > 0 ? sk_X509_value(chain, count - 1) : NULL;
+}
+
+static int chain_failure(X509 *leaf, STACK_OF(X509) *chain, SSL_CTX *context, int purpose) {
+    X509_STORE_CTX *check = X509_STORE_CTX_new();
+    if (!check) return X509_V_ERR_OUT_OF_MEM;
+    int failure = X509_V_ERR_UNSPECIFIED;
+    if (X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), leaf, chain) &&
+        X509_STORE_CTX_set_purpose(check, purpose)) {
+        X509_STORE_CTX_set_flags(check, X509_V_FLAG_PARTIAL_CHAIN);
+        failure = X509_verify_cert(check) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(check);
+    }
+    X509_STORE_CTX_free(check);
+    ERR_clear_error();
+    return failure;
+}
+
+int openssl_peer_is_trusted(const SSL *ssl, SSL_CTX *context) {
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+    int purpose = SSL_is_server(ssl) ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;
+    return peer && chain_failure(peer, SSL_get_peer_cert_chain(ssl), context, purpose) == X509_V_OK;
+}
+
+int openssl_own_chain_failure(SSL_CTX *context, int purpose) {
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(context, &chain);
+    X509 *leaf = SSL_CTX_get0_certificate(context);
+    return leaf ? chain_failure(leaf, chain, context, purpose) : X509_V_ERR_UNSPECIFIED;
 }
 
 static int take(BIO *memory, char *text, size_t capacity) {

@@ -50,7 +50,7 @@ extension Doctor.Expectation {
         var ports: [(port: UInt16, variable: String)] = []
         if let port = configuration.inbound.listenPort { ports.append((port, "TLS_LISTEN_PORT")) }
         if let port = configuration.outbound.proxyPort { ports.append((port, "OUTBOUND_PROXY_PORT")) }
-        if let port = configuration.monitorPort { ports.append((port, "MONITOR_PORT")) }
+        if let port = configuration.monitor.port { ports.append((port, "MONITOR_PORT")) }
         self.init(
             isTransparent: configuration.capture.isTransparent, settings: CaptureSettings(configuration), ports: ports)
     }

@@ -33,7 +33,7 @@ struct InitCommand: ParsableCommand {
 
     func run() throws {
         let sink = LogSink(output: STDERR_FILENO)
-        let logger = Logger.json(sink, level: .info)
+        let logger = Logger.lines(sink, level: .info)
         do throws(FatalError) {
             let plan = CapturePlan(CaptureSettings(try Environment.configuration()))
             let differences = try perform(plan)

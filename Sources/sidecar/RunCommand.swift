@@ -10,12 +10,12 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let sink = LogSink(output: STDOUT_FILENO)
-        var logger = Logger.json(sink, level: .info)
+        var logger = Logger.lines(sink, level: .info)
         do throws(FatalError) {
             let configuration = try Environment.configuration()
-            logger = Logger.json(sink, level: configuration.log.level)
+            logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
             let plan = CapturePlan(CaptureSettings(configuration))
-            try ProxyProcess(configuration, logger: logger, sink: sink)
+            try ProxyProcess(configuration, logger: logger, sink: sink, version: Version.text)
                 .run { CaptureVerification.verify(plan) }
         } catch {
             throw Failure.report(error, logger, sink)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.process import Process
+from kit.monitor import metrics
+from kit.process import Process, wait_until
 from kit.proxy import Identities, Proxy, shared_binary
 from kit.transparent import PodPair
 from kit.upstream import Upstream
@@ -115,10 +116,11 @@ def proxy(binary: Path, identities: Identities, app: dict[str, int], scratch: Pa
     """One proxy with default settings that many tests share; it must survive all of them."""
     shared = Proxy(
         binary, identities, scratch, app["http"],
-        INJECT_CLIENT_HEADERS="tls-info,cn,subject,xfcc,client-cert", HEADER_TIMEOUT_SECS="2")
+        INJECT_CLIENT_HEADERS="tls-info,cn,subject,xfcc,client-cert", HEADER_TIMEOUT_SECS="2", ENABLE_METRICS="true")
     try:
         yield shared.wait_ready()
         assert shared.process.is_running, f"the shared proxy died:\n{shared.process.output_tail()}"
+        assert_all_requests_ended(shared)
     finally:
         shared.stop()
 
@@ -128,12 +130,19 @@ def proxies(proxy: Proxy, h2app: int, binary: Path, identities: Identities, scra
     """The shared proxy by the version that its application speaks; the one for HTTP/2 must survive all tests too."""
     shared = Proxy(
         binary, identities, scratch, h2app, UPSTREAM_URL=f"h2c://127.0.0.1:{h2app}",
-        INJECT_CLIENT_HEADERS="tls-info,cn,subject,xfcc,client-cert")
+        INJECT_CLIENT_HEADERS="tls-info,cn,subject,xfcc,client-cert", ENABLE_METRICS="true")
     try:
         yield {"http1": proxy, "h2": shared.wait_ready()}
         assert shared.process.is_running, f"the shared proxy died:\n{shared.process.output_tail()}"
+        assert_all_requests_ended(shared)
     finally:
         shared.stop()
+
+
+def assert_all_requests_ended(proxy: Proxy) -> None:
+    """Whatever the tests did to it, the proxy has told of each request how it ended."""
+    wait_until(
+        lambda: metrics(proxy).value("sidecar_requests_in_flight") == 0, "no request is left in flight", seconds=30)
 
 
 def needs_root() -> None:

@@ -28,17 +28,23 @@ import Testing
         #expect(configuration.capture.proxyMark == Configuration.Mark(value: 0x5c1, mask: 0xfff))
         #expect(configuration.outbound.mtlsCIDRs.count == 5)
         #expect(configuration.outbound.verify == .full)
+        #expect(configuration.tls.checksPeerExpiry)
         #expect(configuration.outbound.proxyPort == nil)
-        #expect(configuration.monitorPort == 8081)
+        #expect(configuration.monitor.port == 8081)
         #expect(configuration.workerThreads == 2)
         #expect(configuration.timeouts.response == 0)
         #expect(configuration.ownPorts.description == "8081,8443")
     }
 
+    @Test func peersMayOutliveTheirCertificates() throws {
+        #expect(try !parse(["PEER_EXPIRY_CHECK": "false"]).tls.checksPeerExpiry)
+        #expect(problems(["PEER_EXPIRY_CHECK": "later"]).first?.contains("PEER_EXPIRY_CHECK=later") == true)
+    }
+
     @Test func emptyDisablesThePortAndZeroTheMonitor() throws {
         let configuration = try parse(["TLS_LISTEN_PORT": "", "MONITOR_PORT": "0", "TRANSPARENT": "true"])
         #expect(configuration.inbound.listenPort == nil)
-        #expect(configuration.monitorPort == nil)
+        #expect(configuration.monitor.port == nil)
     }
 
     @Test func theForwardProxyListensOnLoopbackOnly() throws {
@@ -102,7 +108,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL", "UPSTREAM_READINESS_URL",
+        "FORWARD_PORT", "POLICY_FILE", "TLS_CERT_URI", "CDH_URL",
     ])
     func aFeatureThatIsNotThereIsRefusedNotIgnored(_ name: String) {
         #expect(problems([name: "1"]).first?.contains("\(name)=1 is not supported yet") == true)

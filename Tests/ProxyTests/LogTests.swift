@@ -70,12 +70,13 @@ import Testing
         let text = pipe.readAll { $0.contains("log lines dropped") && $0.hasSuffix("}\n") }
         let kept = text.split(separator: "\n").count { $0.hasPrefix("x") }
         #expect(kept < count)
-        #expect(text.contains("\"lines\":\(count - kept)}"))
+        #expect(text.contains("\"lines\":\"\(count - kept)\"}"))
+        #expect(sink.droppedLines == count - kept)
     }
 
     @Test func messagesAreJSONLines() {
         let pipe = Pipe()
-        let logger = Logger.json(LogSink(output: pipe.writer.raw), level: .info)
+        let logger = Logger.lines(LogSink(output: pipe.writer.raw), level: .info)
         logger.debug("not this")
         logger.warning("a \"message\"", metadata: ["b": "2", "a": "1"])
         let text = pipe.readAll { $0.hasSuffix("\n") }
@@ -83,13 +84,31 @@ import Testing
         #expect(!text.contains("not this"))
     }
 
+    @Test func messagesAsTextAreOneLine() {
+        let pipe = Pipe()
+        let logger = Logger.lines(LogSink(output: pipe.writer.raw), level: .info, format: .text)
+        logger.warning("a message", metadata: ["b": "two words", "a": "1\n2", "c": "plain"])
+        let text = pipe.readAll { $0.hasSuffix("\n") }
+        #expect(text.dropFirst(24) == " WARN  a message a=\"1\\n2\" b=\"two words\" c=plain\n")
+    }
+
+    @Test(arguments: [
+        ("word", "word"), ("two words", #""two words""#), ("a=b", #""a=b""#), ("", #""""#), ("é", #""é""#),
+        ("\u{1b}[31m", #""\u001b[31m""#), ("a\"b", #""a\"b""#), ("/x/*?:;,[]{}'", "/x/*?:;,[]{}'"),
+    ])
+    func plainTextIsQuotedWhereItMust(_ text: String, _ expected: String) {
+        var line: [UInt8] = []
+        PlainText.append(text, to: &line)
+        #expect(String(decoding: line, as: UTF8.self) == expected)
+    }
+
     @Test func requestsAreLoggedWithoutTheirQuery() throws {
         var parser = RequestParser()
         let request = Array("GET /a?token=secret HTTP/1.1\r\nHost: h\r\nX-Request-Id: \"q\"\r\n\r\n".utf8)
         try #require(parser.parse(request.span, resumingAt: 0) == .complete)
-        var connection = ConnectionRecord("inbound", Endpoint(.loopbackV4, 9), at: 0)
+        var connection = ConnectionRecord(.inbound, Endpoint(.loopbackV4, 9), at: 0)
         connection.peerIdentity = Array("spiffe://x".utf8)
-        var record = RequestRecord(connection: connection)
+        let record = RequestRecord(connection: connection)
         record.begin(at: 1_000_000)
         let none: [UInt8] = []
         record.describe(parser.head, request.span, madeID: none)

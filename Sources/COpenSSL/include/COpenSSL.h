@@ -20,6 +20,10 @@ int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);
 int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys);
 /// Selects `h2`, else `http/1.1`, where the client offers it; goes on without where it offers neither.
 void openssl_select_http(SSL_CTX *context);
+/// Has the versions of each ClientHello noted for `openssl_offered_versions`.
+void openssl_note_offered_versions(SSL_CTX *context);
+/// A bit each for SSL 3.0 and TLS 1.0, 1.1, 1.2 and 1.3; 0 before the ClientHello came.
+int openssl_offered_versions(const SSL *ssl);
 /// Requires a certificate of the peer and keeps what is wrong with it for `openssl_verify_failure`.
 void openssl_require_peer_certificate(SSL_CTX *context);
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);
@@ -51,6 +55,15 @@ void openssl_forget_verify_failure(void);
 
 /// 1 when the session can be resumed and the certificate that opened it is still valid.
 int openssl_session_is_usable(SSL_SESSION *session);
+
+/// Seconds since the epoch when the peer's certificate expires; INT64_MAX without one.
+int64_t openssl_peer_expiry(const SSL *ssl);
+/// The trust anchor that the handshake found for the peer; NULL after a resumed one, which looked for none.
+X509 *openssl_peer_anchor(const SSL *ssl);
+/// 1 when the peer's certificate leads to a trust anchor of the context, by what the peer sent in this handshake.
+int openssl_peer_is_trusted(const SSL *ssl, SSL_CTX *context);
+/// An X509_V code: whether the context's own certificate leads to a trust anchor of the same context.
+int openssl_own_chain_failure(SSL_CTX *context, int purpose);
 
 static inline int openssl_reason(unsigned long error) { return ERR_GET_REASON(error); }
 static inline int openssl_library(unsigned long error) { return ERR_GET_LIB(error); }

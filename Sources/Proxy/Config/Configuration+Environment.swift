@@ -9,20 +9,18 @@ extension Configuration {
         _ environment: [String: String], usableCPUs: Int = 1
     ) throws(ConfigurationProblems) -> Configuration {
         var reader = EnvironmentReader(environment)
-        let monitorPort = reader.value("MONITOR_PORT", default: 8081 as UInt16?, "a port, or 0 to disable it") {
-            $0 == "0" ? .some(nil) : PortSet.port($0).map(Optional.some)
-        }
         let configuration = Configuration(
             inbound: inbound(&reader),
             capture: capture(&reader),
             outbound: outbound(&reader),
             tls: tls(&reader),
             log: Log(
-                level: reader.choice("LOG_LEVEL", default: .info), accessLog: reader.choice("ACCESS_LOG", default: .on)),
+                level: reader.choice("LOG_LEVEL", default: .info), format: reader.choice("LOG_FORMAT", default: .json),
+                accessLog: reader.choice("ACCESS_LOG", default: .on)),
             timeouts: timeouts(&reader),
             pod: Pod(
                 name: reader.text("POD_NAME") ?? "unknown", namespace: reader.text("POD_NAMESPACE") ?? "default"),
-            monitorPort: monitorPort,
+            monitor: monitor(&reader),
             workerThreads: reader.integer("WORKER_THREADS", default: min(2, max(1, usableCPUs)), in: 1...256),
             maxConnections: reader.integer("MAX_CONNECTIONS", default: 10_000, in: 1...1_000_000),
             maxHeaderBytes: reader.integer("MAX_HEADER_BYTES", default: 32_768, in: 1_024...1_048_576),
@@ -137,13 +135,27 @@ extension Configuration {
                 ca: directory(&reader, "CA_DIR", default: "/etc/ca")),
             minimumVersion: reader.value("TLS_MIN_VERSION", default: .v1_2, "1.2 or 1.3") { text in
                 text == "1.2" ? .v1_2 : text == "1.3" ? .v1_3 : nil
-            })
+            },
+            checksPeerExpiry: reader.bool("PEER_EXPIRY_CHECK", default: true))
     }
 
     private static func directory(
         _ reader: inout EnvironmentReader, _ name: String, alias: String? = nil, default fallback: String
     ) -> String {
         reader.value(name, alias: alias, default: fallback, "a directory") { $0.isEmpty ? nil : $0 }
+    }
+
+    private static func monitor(_ reader: inout EnvironmentReader) -> Monitor {
+        Monitor(
+            port: reader.value("MONITOR_PORT", default: 8081 as UInt16?, "a port, or 0 to disable it") {
+                $0 == "0" ? .some(nil) : PortSet.port($0).map(Optional.some)
+            },
+            hasMetrics: reader.bool("ENABLE_METRICS", default: false),
+            upstreamReadiness: reader.value(
+                "UPSTREAM_READINESS_URL", default: ReadinessURL?.none,
+                "a URL like http://localhost:8000/ready, or empty"
+            ) { $0.isEmpty ? .some(nil) : ReadinessURL($0).map(Optional.some) },
+            readinessTimeout: reader.integer("READINESS_TIMEOUT_SECS", default: 1, in: 1...60))
     }
 
     private static func timeouts(_ reader: inout EnvironmentReader) -> Timeouts {
@@ -158,12 +170,9 @@ extension Configuration {
     }
 
     private static func refuseUnsupported(_ reader: inout EnvironmentReader) {
-        reader.unsupported("LOG_FORMAT", harmless: ["json"])
-        reader.unsupported("ENABLE_METRICS", harmless: ["false"])
-        for name in [
-            "FORWARD_PORT", "UPSTREAM_READINESS_URL", "READINESS_TIMEOUT_SECS", "TLS_CERT_URI", "TLS_KEY_URI",
-            "CLIENT_CA_URI", "CDH_URL", "POLICY_FILE",
-        ] { reader.unsupported(name) }
+        for name in ["FORWARD_PORT", "TLS_CERT_URI", "TLS_KEY_URI", "CLIENT_CA_URI", "CDH_URL", "POLICY_FILE"] {
+            reader.unsupported(name)
+        }
     }
 
     /// What no variable shows alone.
@@ -172,7 +181,7 @@ extension Configuration {
         var ports: [(String, UInt16)] = []
         if let port = configuration.inbound.listenPort { ports.append(("TLS_LISTEN_PORT", port)) }
         if let port = configuration.outbound.proxyPort { ports.append(("OUTBOUND_PROXY_PORT", port)) }
-        if let port = configuration.monitorPort { ports.append(("MONITOR_PORT", port)) }
+        if let port = configuration.monitor.port { ports.append(("MONITOR_PORT", port)) }
         if capture.isTransparent {
             ports.append(("INBOUND_CAPTURE_PORT", capture.inboundPort))
             ports.append(("OUTBOUND_CAPTURE_PORT", capture.outboundPort))

@@ -67,12 +67,26 @@ package struct Configuration: Sendable, Equatable {
     package struct TLS: Sendable, Equatable {
         package var directories: CertificateDirectories
         package var minimumVersion: TLSVersion
+        /// Connections end when their peer would be refused by now.
+        package var checksPeerExpiry: Bool
+    }
+
+    package struct Monitor: Sendable, Equatable {
+        /// nil when it is disabled.
+        package var port: UInt16?
+        /// `/metrics` is served.
+        package var hasMetrics: Bool
+        /// Where the application says whether it is ready; nil when nobody asks it.
+        package var upstreamReadiness: ReadinessURL?
+        /// Seconds.
+        package var readinessTimeout: Int
     }
 
     package enum AccessLog: String, Sendable, CaseIterable { case on, errors, off }
 
     package struct Log: Sendable, Equatable {
         package var level: LogLevel
+        package var format: LogFormat
         package var accessLog: AccessLog
     }
 
@@ -101,8 +115,7 @@ package struct Configuration: Sendable, Equatable {
     package var log: Log
     package var timeouts: Timeouts
     package var pod: Pod
-    /// nil when it is disabled.
-    package var monitorPort: UInt16?
+    package var monitor: Monitor
     package var workerThreads: Int
     package var maxConnections: Int
     package var maxHeaderBytes: Int
@@ -111,7 +124,7 @@ package struct Configuration: Sendable, Equatable {
 
     /// Ports of this process that capture must leave alone.
     package var ownPorts: PortSet {
-        PortSet([inbound.listenPort, monitorPort].compactMap { $0 }.map { $0...$0 })
+        PortSet([inbound.listenPort, monitor.port].compactMap { $0 }.map { $0...$0 })
     }
 }
 

@@ -6,7 +6,8 @@
 class Exchange: ChannelUser {
     final let worker: Worker
     final let routing: RequestRouting
-    final var record: RequestRecord
+    final let direction: Direction
+    final let record: RequestRecord
     /// Body bytes of the answer so far.
     final var answerBytes: UInt64 = 0
     private(set) final var method = Method.get
@@ -32,6 +33,7 @@ class Exchange: ChannelUser {
         self.worker = worker
         self.routing = routing
         self.record = record
+        direction = record.connection.direction
     }
 
     // MARK: what the downstream's protocol decides
@@ -80,29 +82,26 @@ class Exchange: ChannelUser {
         interimAnswers = 0
         interimBytes = 0
         replay.begin()
-        worker.counters.requests += 1
+        worker.counters.requestBegan(direction)
 
         requestID.removeAll(keepingCapacity: true)
         if head.needsRequestID { worker.requestIDs.append(to: &requestID) }
         record.begin(at: worker.now)
-        if worker.logsAccess { record.describe(head, bytes, madeID: requestID) }
+        if worker.keepsTexts { record.describe(head, bytes, madeID: requestID) }
 
         switch method == .connect ? routing.connect(head, in: bytes) : routing.route(head, in: bytes) {
         case .refuse(let status, let reason):
+            if direction == .outbound { worker.counters.outboundFailures += 1 }
             refuse(status, reason, flag: "NR")
             return false
         case .tunnel(let tunnel):
             self.tunnel = tunnel
             tunnel.open(for: self)
             return self.tunnel != nil
-        case .upstream(var route):
-            if mayUpgrade, route.version != .http1 {
-                // A connection becomes a tunnel whole, a stream of one does not.
-                guard route.version == .negotiated else {
-                    refuse(501, "the upstream's HTTP/2 knows no change of protocol", flag: "NR")
-                    return false
-                }
-                route.version = .http1
+        case .upstream(let route):
+            guard let route = mayUpgrade ? route.forUpgrade : route else {
+                refuse(501, "the upstream speaks HTTP/2, where no other protocol can be switched to", flag: "NR")
+                return false
             }
             self.route = route
             return connect(route, head, bytes, fresh: false)
@@ -112,6 +111,7 @@ class Exchange: ChannelUser {
     /// Sends on a piece of the request's body.
     final func sendBody(_ payload: Span<UInt8>) {
         record.bytesReceived += UInt64(payload.count)
+        worker.counters.sentUp(direction, payload.count)
         replay.append(payload)
         upstream?.send(payload)
     }
@@ -146,7 +146,7 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
-                // What is kept has a bound; more of the body comes when it has somewhere to go.
+                // More than is kept could not be sent.
                 if !requestIsWhole { requestMustWait() }
                 return true
             }
@@ -225,6 +225,7 @@ class Exchange: ChannelUser {
 
     final func answerContinues(_ payload: Span<UInt8>) {
         answerBytes += UInt64(payload.count)
+        worker.counters.sentDown(direction, payload.count)
         writeBody(payload)
     }
 
@@ -256,9 +257,10 @@ class Exchange: ChannelUser {
 
     /// The upstream gave no answer, or not all of it, and is no longer part of this.
     final func upstreamFailed(_ failure: UpstreamFailure, repeat repetition: Repetition) {
+        if let remote = upstream?.remote ?? tunnel?.remote { record.upstream = remote }
         upstream = nil
         tunnel = nil
-        worker.counters.upstreamFailures += 1
+        worker.counters.upstreamFailed(direction, UpstreamErrorReason(failure))
         if !answerHasBegun, replay.isComplete {
             switch repetition {
             case .never: break
@@ -270,6 +272,8 @@ class Exchange: ChannelUser {
             }
         }
         record.flags = failure.flag
+        record.reason = failure.sentence
+        if direction == .outbound { worker.counters.outboundFailures += 1 }
         worker.explain(failure, record)
         guard !answerHasBegun else {
             finishRecord()
@@ -287,6 +291,8 @@ class Exchange: ChannelUser {
     final func refuseMalformed(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
         method = .get
         isGRPC = false
+        mayUpgrade = false
+        worker.counters.requestBegan(direction)
         answerHasBegun = false
         requestIsWhole = false
         record.begin(at: worker.now)
@@ -301,7 +307,10 @@ class Exchange: ChannelUser {
         record.status = status
         record.flags = flag
         answerHasBegun = true
-        if method != .head { answerBytes = UInt64(reason.utf8CodeUnitCount + 1) }
+        if method != .head {
+            answerBytes = UInt64(reason.utf8CodeUnitCount + 1)
+            worker.counters.sentDown(direction, Int(answerBytes))
+        }
         writeError(status, reason)
         guard flushAnswer() else { return downstreamFailed() }
         finishRecord()
@@ -320,10 +329,21 @@ class Exchange: ChannelUser {
 
     final var hasUpstream: Bool { upstream != nil || isWaiting }
 
-    final func finishRecord() {
+    /// - Parameter asTunnel: the request got what it wanted, another protocol.
+    final func finishRecord(asTunnel: Bool = false) {
+        if direction == .outbound, record.isRunning { noteAttempt(asTunnel) }
         record.bytesSent = answerBytes
         if let remote = upstream?.remote ?? tunnel?.remote { record.upstream = remote }
         worker.log(record)
         record.reset()
+    }
+
+    private final func noteAttempt(_ stands: Bool) {
+        let duration = worker.now - record.startedAt
+        if method == .connect {
+            worker.counters.connected(stands, after: duration)
+        } else if mayUpgrade {
+            worker.counters.upgraded(stands, after: duration)
+        }
     }
 }

@@ -43,6 +43,9 @@ final class HTTP1Downstream: Exchange {
         }
     }
 
+    /// No other request is to begin after the next answer.
+    private var isEnding: Bool { worker.isDraining || channel.isEnding }
+
     // MARK: reading
 
     override func channelReadable(_ channel: Channel) {
@@ -127,7 +130,7 @@ final class HTTP1Downstream: Exchange {
         channel.clearDeadline()
         minorVersion = head.minorVersion
         // What a client sends behind a CONNECT that fails is no request.
-        keepsAlive = head.keepsAlive && !worker.isDraining && head.method != .connect
+        keepsAlive = head.keepsAlive && !isEnding && head.method != .connect
         body = BodyDecoder(head.framing)
         guard beginRequest(head, in: rest, isWhole: body.isFinished) else {
             // Answered already, with an error; the head is consumed all the same.
@@ -203,7 +206,7 @@ final class HTTP1Downstream: Exchange {
 
     override func writeHead(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         let rewrite = ResponseRewrite(
-            for: head, minorVersion: minorVersion, closes: !keepsAlive || worker.isDraining || !requestIsWhole)
+            for: head, minorVersion: minorVersion, closes: !keepsAlive || isEnding || !requestIsWhole)
         keepsAlive = !rewrite.closesDownstream
         chunksAnswer = rewrite.chunksBody
         rewrite.write(head, from: bytes, into: openOutbox())
@@ -232,7 +235,7 @@ final class HTTP1Downstream: Exchange {
     }
 
     override func writeError(_ status: UInt16, _ reason: StaticString) {
-        keepsAlive = keepsAlive && requestIsWhole
+        keepsAlive = keepsAlive && requestIsWhole && !isEnding
         openOutbox().appendErrorResponse(
             status: status, reason, close: !keepsAlive, headRequest: method == .head)
     }
@@ -284,6 +287,7 @@ final class HTTP1Downstream: Exchange {
         guard let early = leave(101) else { return server.abort() }
         var tunnel = record.connection
         tunnel.startedAt = worker.now
+        tunnel.plaintextPort = nil  // counted as a request already
         tunnel.upstream = server.remote
         Relay(worker, client: channel, server: server, record: tunnel).start(early: early)
     }
@@ -297,7 +301,7 @@ final class HTTP1Downstream: Exchange {
     /// Sends the last answer and gives up the connection; returns what the client has sent beyond its request.
     private func leave(_ status: UInt16) -> [UInt8]? {
         record.status = status
-        finishRecord()
+        finishRecord(asTunnel: true)
         tunnelBegins()
         phase = .closing
         guard flushAnswer() else {
@@ -313,7 +317,7 @@ final class HTTP1Downstream: Exchange {
     override func answerEnded() {
         guard keepsAlive, requestIsWhole else { return closeGently() }
         phase = .awaitingRequest
-        channel.setDeadline(after: worker.isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
+        channel.setDeadline(after: isEnding ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
         // Small answers to requests without end would pile up: the next one waits until these have gone out.
         guard channel.queuedBytes < Limits.queuedBytes else { return channel.pauseReading() }
         goOnReading()
@@ -364,8 +368,11 @@ final class HTTP1Downstream: Exchange {
         }
     }
 
+    override var kind: StaticString { "http/1.1" }
+    override var connectionRecord: ConnectionRecord? { record.connection }
+
     override func channelDraining(_ channel: Channel) {
-        keepsAlive = false
+        // An answer that has promised to keep the connection is followed by one that does not.
         guard phase == .awaitingRequest, carry.isEmpty else { return }
         guard channel.isReading else { return closeGently() }
         channel.setDeadline(after: Limits.drainGraceMicroseconds)

@@ -110,7 +110,7 @@ final class HTTP1Upstream: ChannelUser {
     // MARK: the answer
 
     override func channelOpened(_ channel: Channel) {
-        worker.counters.opened(channel)
+        worker.upstreamOpened(channel)
         if let timeout = worker.timeouts.response, requestIsWhole { channel.setDeadline(after: timeout) }
     }
 
@@ -139,7 +139,9 @@ final class HTTP1Upstream: ChannelUser {
             }
         case .wouldBlock: break
         case .end: ended()
-        case .failed(let error): failed(.channel(error))
+        case .failed(let error):
+            worker.upstreamFailed(channel, error)
+            failed(.channel(error))
         }
         worker.giveBack(inbox)
     }
@@ -150,6 +152,7 @@ final class HTTP1Upstream: ChannelUser {
         for _ in 0..<Channel.readsPerTurn where channel.isOpen && !channel.isTLS && exchange != nil {
             channelReadable(channel)
         }
+        if exchange != nil { worker.upstreamFailed(channel, error) }
         failed(.channel(error))
     }
 
@@ -159,6 +162,8 @@ final class HTTP1Upstream: ChannelUser {
         guard channel.isReading else { return channel.setDeadline(after: worker.timeouts.idle) }
         failed(.tooSlow)
     }
+
+    override var kind: StaticString { isPooled ? "http/1.1 idle" : "http/1.1" }
 
     override func channelDraining(_ channel: Channel) {
         if exchange == nil { end() }
@@ -280,9 +285,7 @@ final class HTTP1Upstream: ChannelUser {
     private func answered(isClean: Bool) {
         guard let exchange else { return end() }
         self.exchange = nil
-        if let origination = pool.target.tls, let resumption = channel.resumption() {
-            origination.resumption = resumption
-        }
+        pool.target.tls?.remember(channel)
         if isClean, keepsAlive, requestIsWhole, channel.isOpen {
             isReused = true
             isPooled = true

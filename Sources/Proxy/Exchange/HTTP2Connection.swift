@@ -17,6 +17,7 @@ class HTTP2Connection: ChannelUser {
     private final var awaitsPong = false
     /// Since when the session counts frames without use.
     private final var countedSince: Int64 = 0
+    private final var isViolationCounted = false
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
         self.worker = worker
@@ -62,7 +63,7 @@ class HTTP2Connection: ChannelUser {
         let isSound = session.receive(bytes)
         workOff(bytes)
         guard !isOver else { return }
-        if !isSound { worker.counters.http2Violations += 1 }
+        if !isSound { countViolation() }
         scheduleFlush()
     }
 
@@ -98,6 +99,7 @@ class HTTP2Connection: ChannelUser {
             if case .failed(let error) = writer.withSpan({ channel.write($0) }) { failure = error }
         }
         worker.giveBack(writer)
+        if session.hasAccusedPeer { countViolation() }
         if let failure { return end(failure) }
         let none: [UInt8] = []
         workOff(none.span)
@@ -106,6 +108,12 @@ class HTTP2Connection: ChannelUser {
         for slot in drained where !isOver { bodyMoved(slot) }
         guard !isOver else { return }
         if session.isOver || !isSound, channel.queuedBytes == 0 { finish() } else { rest() }
+    }
+
+    private func countViolation() {
+        guard !isViolationCounted else { return }
+        isViolationCounted = true
+        worker.counters.http2Violations += 1
     }
 
     override func channelDrained(_ channel: Channel) { scheduleFlush() }
@@ -157,5 +165,6 @@ class HTTP2Connection: ChannelUser {
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { end(error) }
+    override var kind: StaticString { "h2" }
     override func channelReset(_ channel: Channel) { end(nil) }
 }

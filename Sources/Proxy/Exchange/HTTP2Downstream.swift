@@ -23,6 +23,7 @@ final class HTTP2Downstream: HTTP2Connection {
         rest()
         scheduleFlush()
         if !bytes.isEmpty { receive(bytes.span) }
+        if channel.isEnding { channelDraining(channel) }
         channel.readLater()
     }
 
@@ -76,6 +77,8 @@ final class HTTP2Downstream: HTTP2Connection {
         }
         for case let exchange? in exchanges { exchange.checkProgress() }
     }
+
+    override var connectionRecord: ConnectionRecord? { record }
 
     override func channelDraining(_ channel: Channel) {
         guard !isDraining else { return }

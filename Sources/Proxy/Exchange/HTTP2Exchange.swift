@@ -43,6 +43,7 @@ final class HTTP2Exchange: Exchange {
         case .failed(let error): return refuseHead(error)
         }
         worker.requestParser.reframe(endsWithHead: endsStream)
+        clientHasEnded = endsStream
         let request = worker.requestParser.head
         // A tunnel's bytes are no body: they wait until it stands.
         if request.hasUpgrade { mustWait = true }
@@ -136,7 +137,8 @@ final class HTTP2Exchange: Exchange {
         isAnswered = true
         guard isOpen else { return }
         session.consumeAll(slot)
-        if !requestIsWhole { session.stopPeerAfterEnd(slot) }
+        // A tunnel that was refused is a stream that its client would leave open.
+        if !requestIsWhole || mayUpgrade && !clientHasEnded { session.stopPeerAfterEnd(slot) }
     }
 
     override func writeError(_ status: UInt16, _ reason: StaticString) {
@@ -195,7 +197,7 @@ final class HTTP2Exchange: Exchange {
     ) {
         guard isOpen else { return server.abort() }
         record.status = 200
-        finishRecord()
+        finishRecord(asTunnel: true)
         tunnelBegins()
         worker.block.removeAll()
         ResponseRewrite.writeTunnel(head, from: bytes, into: worker.block)

@@ -15,6 +15,7 @@ final class HTTP2Tunnel: ChannelUser {
         self.worker = worker
         record = exchange.record.connection
         record.startedAt = worker.now
+        record.plaintextPort = nil  // counted as a request already
         record.upstream = server.remote
     }
 
@@ -35,6 +36,7 @@ final class HTTP2Tunnel: ChannelUser {
     func send(_ bytes: Span<UInt8>) {
         guard !isOver else { return }
         touch()
+        worker.counters.sentUp(record.direction, bytes.count)
         if case .failed(let error) = server.write(bytes) { return finish(error) }
         if upward.moved(bytes.count, waiting: server.queuedBytes) == .nothing, !upward.isPaused {
             exchange.tunnelTookBytes()
@@ -78,6 +80,7 @@ final class HTTP2Tunnel: ChannelUser {
 
     private func pass(_ bytes: Span<UInt8>) {
         touch()
+        worker.counters.sentDown(record.direction, bytes.count)
         let waiting = exchange.sendTunneled(bytes)
         if downward.moved(bytes.count, waiting: waiting) == .pauseSource { server.pauseReading() }
     }
@@ -95,6 +98,8 @@ final class HTTP2Tunnel: ChannelUser {
         finish(nil)
     }
 
+    override var kind: StaticString { "tunnel" }
+
     // MARK: the end
 
     private func touch() { server.setDeadline(after: worker.timeouts.idle) }
@@ -109,7 +114,10 @@ final class HTTP2Tunnel: ChannelUser {
     private func finish(_ error: ChannelError?) {
         guard !isOver else { return }
         isOver = true
-        if let error { record.note(error) }
+        if let error {
+            record.note(error)
+            worker.counters.upstreamFailed(record.direction, UpstreamErrorReason(error))
+        }
         server.abort()
         exchange.cutTunnel()
         report()

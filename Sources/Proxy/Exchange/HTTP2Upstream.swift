@@ -19,7 +19,7 @@ final class HTTP2Upstream: HTTP2Connection {
 
     /// Another stream may begin.
     var hasRoom: Bool {
-        !isOver && !isLeaving && session.takesRequests
+        !isOver && !isLeaving && pool.isCurrent(channel) && session.takesRequests
             && session.activeStreams < min(session.peerConcurrentStreams, pool.streamsPerConnection)
     }
 
@@ -34,7 +34,7 @@ final class HTTP2Upstream: HTTP2Connection {
     // MARK: the connection
 
     override func channelOpened(_ channel: Channel) {
-        worker.counters.opened(channel)
+        worker.upstreamOpened(channel)
         begin()
     }
 
@@ -42,9 +42,7 @@ final class HTTP2Upstream: HTTP2Connection {
     func begin() {
         rest()
         scheduleFlush()
-        if let origination = pool.target.tls, let resumption = channel.resumption() {
-            origination.resumption = resumption
-        }
+        pool.target.tls?.remember(channel)
     }
 
     override func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: Span<UInt8>) {
@@ -73,9 +71,7 @@ final class HTTP2Upstream: HTTP2Connection {
     }
 
     private func becameIdle() {
-        if let origination = pool.target.tls, let resumption = channel.resumption() {
-            origination.resumption = resumption
-        }
+        pool.target.tls?.remember(channel)
         if isLeaving || worker.isDraining { session.terminate(HTTP2ErrorCode.none) }
     }
 
@@ -122,6 +118,7 @@ final class HTTP2Upstream: HTTP2Connection {
     }
 
     override func connectionEnded(_ error: ChannelError?) {
+        if let error { worker.upstreamFailed(channel, error) }
         leave()
         let running = requests
         requests = []

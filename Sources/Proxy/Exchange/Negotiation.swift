@@ -15,11 +15,14 @@ final class Negotiation: ChannelUser {
     }
 
     override func channelOpened(_ channel: Channel) {
-        worker.counters.opened(channel)
+        worker.upstreamOpened(channel)
         pool.negotiated(self, channel.negotiatedProtocol == "h2" ? .http2(channel) : .http1(channel))
     }
 
+    override var kind: StaticString { "undecided" }
+
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
+        worker.upstreamFailed(channel, error)
         channel.close()
         pool.negotiated(self, .failed(error))
     }

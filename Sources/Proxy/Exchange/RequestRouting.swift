@@ -15,9 +15,6 @@ class RequestRouting {
     func connect(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         .refuse(status: 501, "CONNECT is not supported here")
     }
-
-    /// `inbound` or `outbound`, for the log.
-    var direction: StaticString { preconditionFailure("a routing has a direction") }
 }
 
 enum Route {

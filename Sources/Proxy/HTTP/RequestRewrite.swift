@@ -60,7 +60,7 @@ struct RequestRewrite {
         writer.append("\r\n")
     }
 
-    /// The same for HTTP/2 (RFC 9113 section 8.3.1), which changes of protocol are not sent by.
+    /// The same for HTTP/2 (RFC 9113 section 8.3.1), which requests for another protocol do not go by.
     ///
     /// - Parameter scheme: `https` where the upstream is reached by TLS.
     func write(

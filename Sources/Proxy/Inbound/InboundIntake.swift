@@ -9,7 +9,7 @@ final class InboundIntake: Intake {
 
     init(_ worker: Worker, _ channel: Channel, original: Endpoint?) {
         self.original = original
-        super.init(worker, channel, "inbound")
+        super.init(worker, channel, .inbound)
     }
 
     func begin() {
@@ -48,9 +48,8 @@ final class InboundIntake: Intake {
     }
 
     override func channelOpened(_ channel: Channel) {
-        worker.counters.serverHandshakes += 1
+        worker.counters.handshook(.server, isResumed: channel.isResumed)
         worker.handshakeEnded()
-        if channel.isResumed { worker.counters.serverHandshakesResumed += 1 }
         identity = channel.peerIdentity
         record.peerIdentity = Array((identity?.summary.displayName ?? "").utf8)
         switch channel.negotiatedProtocol {
@@ -65,8 +64,7 @@ final class InboundIntake: Intake {
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
-        worker.counters.serverHandshakeFailures += 1
-        worker.explainHandshake(error, channel.remote)
+        worker.handshakeFailed(.server, channel, error)
         // The peer must get to read the alert, although more of its bytes may be on the way.
         channel.dropTLS()
         LingeringClose.start(on: channel, worker)
@@ -78,12 +76,12 @@ final class InboundIntake: Intake {
 
     private func acceptPlaintext() {
         guard worker.configuration.inbound.plaintext == .allow else {
-            worker.counters.plaintextRefused += 1
+            if let original { worker.counters.plaintext.refused(original.port) }
             worker.explainPlaintext(from: channel.remote, to: original)
             return channel.abort()
         }
-        worker.counters.plaintextAllowed += 1
         isPlaintext = true
+        record.plaintextPort = original?.port
         awaitFirstBytes()
         channel.readLater()
     }

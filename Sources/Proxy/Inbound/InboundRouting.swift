@@ -26,8 +26,6 @@ final class InboundRouting: RequestRouting {
         super.init(rewrite)
     }
 
-    override var direction: StaticString { "inbound" }
-
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         if let pool = application ?? worker.upstreams.explicit {
             return .upstream(UpstreamRoute(pool: pool, version: version(head, overTLS: pool.target.tls != nil)))

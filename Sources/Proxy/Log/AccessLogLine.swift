@@ -3,7 +3,7 @@ import Addressing
 /// Renders the access log: one JSON object a line, its fields named as Istio names them. Appends to the worker's
 /// batch; a line costs no string but the addresses.
 struct AccessLogLine {
-    func append(_ record: borrowing RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
+    func append(_ record: RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
         begin(record.startedAt + wallOffset, record.connection.direction, &lines)
         text("method", record.text, record.method, &lines)
         text("path", record.text, record.path, &lines)
@@ -16,7 +16,7 @@ struct AccessLogLine {
             record.connection, &lines)
         text("authority", record.text, record.authority, &lines)
         text("request_id", record.text, record.requestID, &lines)
-        JSONText.appendRaw("}\n", to: &lines)
+        finishLine(record.reason, &lines)
     }
 
     func append(_ record: borrowing ConnectionRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
@@ -25,18 +25,22 @@ struct AccessLogLine {
         finish(
             record.flags, record.bytesReceived, record.bytesSent, end - record.startedAt, record.upstream, record,
             &lines)
-        if let reason = record.reason {
+        finishLine(record.reason, &lines)
+    }
+
+    private func finishLine(_ reason: String?, _ lines: inout [UInt8]) {
+        if let reason {
             JSONText.appendRaw(",\"reason\":", to: &lines)
             JSONText.append(reason, to: &lines)
         }
         JSONText.appendRaw("}\n", to: &lines)
     }
 
-    private func begin(_ start: Int64, _ direction: StaticString, _ lines: inout [UInt8]) {
+    private func begin(_ start: Int64, _ direction: Direction, _ lines: inout [UInt8]) {
         JSONText.appendRaw("{\"timestamp\":\"", to: &lines)
         Timestamp.append(microseconds: start, to: &lines)
         JSONText.appendRaw("\",\"level\":\"info\",\"message\":\"access\",\"direction\":\"", to: &lines)
-        JSONText.appendRaw(direction, to: &lines)
+        JSONText.appendRaw(direction.name, to: &lines)
         JSONText.appendRaw("\",\"start_time\":\"", to: &lines)
         Timestamp.append(microseconds: start, to: &lines)
         JSONText.appendRaw("\"", to: &lines)

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Logging
 import Synchronization
 
 /// Lines on their way to a descriptor. Nobody who logs ever waits for the reader.
@@ -11,6 +12,7 @@ package final class LogSink: Sendable {
         var waiting: [UInt8] = []
         var dropped = 0
         var isStarted = false
+        var format = LogFormat.json
     }
 
     /// A second of a busy proxy's access log, about.
@@ -24,6 +26,7 @@ package final class LogSink: Sendable {
     private let output: CInt
     private let written = Atomic<Int>(0)
     private let queued = Atomic<Int>(0)
+    private let droppedEver = Atomic<Int>(0)
 
     /// - Parameter output: standard output, or what a test reads from; it stays the caller's.
     package init(output: CInt) {
@@ -35,7 +38,9 @@ package final class LogSink: Sendable {
     package func write(_ lines: [UInt8]) {
         let isStarted = queue.withLock { queue in
             guard queue.waiting.count + lines.count <= LogSink.maximumWaitingBytes else {
-                queue.dropped += lines.count { $0 == 0x0a }
+                let count = lines.count { $0 == 0x0a }
+                queue.dropped += count
+                droppedEver.add(count, ordering: .relaxed)
                 return queue.isStarted
             }
             queue.waiting.append(contentsOf: lines)
@@ -47,9 +52,14 @@ package final class LogSink: Sendable {
 
     /// Starts the thread. Before, lines are written by whoever logs: a process that only checks something, or that has
     /// yet to drop its privileges, has no thread.
-    package func start() {
+    ///
+    /// - Parameter format: of the lines that the sink writes itself.
+    package func start(format: LogFormat = .json) {
         guard wakeUp >= 0 else { return }
-        queue.withLock { $0.isStarted = true }
+        queue.withLock { queue in
+            queue.isStarted = true
+            queue.format = format
+        }
         do throws(SystemError) {
             _ = try Thread("log") { [self] in
                 while linux_eventfd_clear(wakeUp) >= 0 {
@@ -69,26 +79,22 @@ package final class LogSink: Sendable {
         }
     }
 
+    /// Lines that a slow reader has cost since the start.
+    var droppedLines: Int { droppedEver.load(ordering: .relaxed) }
+
     private func drainOnce() {
-        let (batch, dropped) = queue.withLock { queue in
-            let taken = (queue.waiting, queue.dropped)
+        let (batch, dropped, format) = queue.withLock { queue in
+            let taken = (queue.waiting, queue.dropped, queue.format)
             queue.waiting = []
             queue.dropped = 0
             return taken
         }
         writeAll(batch)
         written.add(batch.count, ordering: .releasing)
-        if dropped > 0 {
-            var line: [UInt8] = []
-            JSONText.appendRaw("{\"timestamp\":\"", to: &line)
-            Timestamp.append(microseconds: linux_wall_microseconds(), to: &line)
-            JSONText.appendRaw(
-                "\",\"level\":\"warning\",\"message\":\"log lines dropped: the reader was too slow\",\"lines\":",
-                to: &line)
-            JSONText.append(Int64(dropped), to: &line)
-            JSONText.appendRaw("}\n", to: &line)
-            writeAll(line)
-        }
+        guard dropped > 0 else { return }
+        writeAll(
+            SinkLogHandler.line(
+                .warning, "log lines dropped: the reader was too slow", [("lines", "\(dropped)")], format))
     }
 
     private func writeAll(_ bytes: [UInt8]) {

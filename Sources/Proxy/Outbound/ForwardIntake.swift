@@ -1,6 +1,6 @@
 /// A connection of the application to the forward proxy.
 final class ForwardIntake: Intake {
-    init(_ worker: Worker, _ channel: Channel) { super.init(worker, channel, "outbound") }
+    init(_ worker: Worker, _ channel: Channel) { super.init(worker, channel, .outbound) }
 
     func begin() {
         awaitFirstBytes()

@@ -14,8 +14,6 @@ final class ForwardRouting: RequestRouting {
         super.init(RequestRewrite())
     }
 
-    override var direction: StaticString { "outbound" }
-
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         // HTTP/2 has one form of request target, which names the host.
         guard head.targetForm == .absolute || head.isHTTP2 else {

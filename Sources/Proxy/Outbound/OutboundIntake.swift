@@ -6,7 +6,7 @@ final class OutboundIntake: Intake {
 
     init(_ worker: Worker, _ channel: Channel, original: Endpoint) {
         self.original = original
-        super.init(worker, channel, "outbound")
+        super.init(worker, channel, .outbound)
     }
 
     func begin() {

@@ -17,8 +17,6 @@ final class OutboundRouting: RequestRouting {
         super.init(rewrite)
     }
 
-    override var direction: StaticString { "outbound" }
-
     override func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {
         let authority = bytes.extracting(head.authority.range)
         let version: UpstreamVersion = head.isHTTP2 ? .negotiated : .http1

@@ -13,7 +13,7 @@ final class Tunnel: Intake {
 
     init(_ worker: Worker, _ channel: Channel, to target: ConnectTarget) {
         self.target = target
-        super.init(worker, channel, "outbound")
+        super.init(worker, channel, .outbound)
     }
 
     // MARK: as a request's upstream
@@ -51,7 +51,10 @@ final class Tunnel: Intake {
 
     // MARK: events
 
-    override func channelOpened(_ channel: Channel) { request?.tunnelStands(self) }
+    override func channelOpened(_ channel: Channel) {
+        worker.upstreamOpened(channel)
+        request?.tunnelStands(self)
+    }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
         guard let request else { return broke(error) }

@@ -7,30 +7,41 @@ import Logging
 final class ControlThread {
     enum Message: Sendable {
         case upstream([Endpoint])
-        case workerEnded(Counters)
+        case report(worker: Int, WorkerReport)
+        indirect case workerEnded(worker: Int, Counters)
+        /// The addresses of a name that this thread has asked for.
+        case addresses(of: String, [IPAddress])
         /// A worker could not start: a sentence.
         case workerFailed(String)
     }
 
     private let configuration: Configuration
-    private let logger: Logger
+    private var logger: Logger
     private let reactor: Reactor
-    private let mailbox: Mailbox<Message>
-    private let health = Health()
+    let mailbox: Mailbox<Message>
+    private let health: Health
+    private let surveys: WorkerSurveys
+    private let monitor: Monitor
+    private var server: MonitorServer?
+    private var names: NameClient?
     private var workers: [Mailbox<Worker.Message>] = []
     private var runningWorkers = 0
-    private var totals = Counters()
+    private var isEnding = false
     private var failure: FatalError?
     private var captureWatch: CaptureWatch?
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
-    private var monitor: MonitorServer?
+    private var certificates: CertificateWatcher?
     private let shutdownLimit = Deadline()
 
-    init(_ configuration: Configuration, logger: Logger) throws(FatalError) {
+    init(_ configuration: Configuration, logger: Logger, sink: LogSink, version: String) throws(FatalError) {
         self.configuration = configuration
         self.logger = logger
-        reactor = try system { () throws(SystemError) in try Reactor() }
+        let reactor = try system { () throws(SystemError) in try Reactor() }
+        self.reactor = reactor
+        surveys = try system { () throws(SystemError) in try WorkerSurveys(in: reactor) }
+        health = Health()
+        monitor = Monitor(configuration, health: health, surveys: surveys, sink: sink, version: version)
         mailbox = try system { () throws(SystemError) in try Mailbox() }
         signals = try system { () throws(SystemError) in
             try SignalReader([SIGTERM, SIGINT], in: reactor) { [unowned self] in signalled($0) }
@@ -39,11 +50,28 @@ final class ControlThread {
             try MailboxReader(mailbox, in: reactor) { [unowned self] in receive($0) }
         }
         try system { () throws(SystemError) in try shutdownLimit.attach(to: reactor) }
-        if let port = configuration.monitorPort {
-            monitor = try MonitorServer(port: port, health: health, in: reactor)
+        surveys.ask = { [unowned self] worker, question in workers[worker].send(question) }
+        monitor.flows.tap = { [unowned self] isWanted in tellWorkers(.tapFlows(isWanted)) }
+        monitor.drain = { [unowned self] in ease() }
+        monitor.quit = { [unowned self] in end("POST /quit") }
+        monitor.setLogLevel = { [unowned self] in setLogLevel($0) }
+        if let port = configuration.monitor.port {
+            server = try MonitorServer(port: port, routes: MonitorRoutes(monitor), in: reactor)
         } else {
             logger.warning("MONITOR_PORT=0: no health checks, no metrics")
         }
+    }
+
+    /// Will keep the workers' certificates those of the directories.
+    func watch(_ loaded: LoadedCertificates) throws(FatalError) {
+        let watcher = try system { () throws(SystemError) in
+            try CertificateWatcher(loaded, logger, in: reactor) { [unowned self] material in
+                monitor.material = material
+                tellWorkers(.material(material))
+            }
+        }
+        certificates = watcher
+        monitor.certificates = watcher.status
     }
 
     /// Starts the workers and runs until the last one has ended.
@@ -53,15 +81,19 @@ final class ControlThread {
             try startWorker(index, setup, messages)
             for number in sockets.indices { messages.send(.listen(sockets[number])) }
             workers.append(messages)
+            surveys.workerStarted(index)
         }
+        certificates?.start()
         runningWorkers = workers.count
+        monitor.material = setup.material
+        watchReadiness(setup.names)
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()
         health.isStarted = true
         linux_release_code_pages()
         reactor.run()
         if let failure { throw failure }
-        logger.info("stopped", metadata: totals.metadata)
+        logger.info("stopped", metadata: surveys.total.metadata)
     }
 
     /// Looks at the capture rules now, and from time to time when the reactor runs.
@@ -78,8 +110,8 @@ final class ControlThread {
         _ = try system { () throws(SystemError) in
             try Thread("worker-\(index)") {
                 do {
-                    let counters = try Worker.run(setup, messages)
-                    mailbox.send(.workerEnded(counters))
+                    let counters = try Worker.run(setup, index, messages)
+                    mailbox.send(.workerEnded(worker: index, counters))
                 } catch {
                     mailbox.send(.workerFailed("a worker could not start: \(error)"))
                 }
@@ -117,8 +149,10 @@ final class ControlThread {
                     "UPSTREAM_URL has no address yet", metadata: ["host": "\(configuration.inbound.upstream.host)"])
             }
             for worker in workers { worker.send(.upstream(endpoints)) }
-        case .workerEnded(let counters):
-            totals = totals + counters
+        case .report(let worker, let report): receive(report, from: worker)
+        case .addresses(let name, let addresses): names?.answered(name, addresses)
+        case .workerEnded(let worker, let counters):
+            surveys.workerEnded(worker, counters)
             runningWorkers -= 1
             if runningWorkers == 0 { reactor.stop() }
         case .workerFailed(let sentence):
@@ -127,35 +161,67 @@ final class ControlThread {
         }
     }
 
-    private func signalled(_ signal: CInt) {
-        guard !health.isDraining else {
-            logger.warning("second signal: ending at once")
-            for worker in workers { worker.send(.abort) }
-            return
+    private func receive(_ report: WorkerReport, from worker: Int) {
+        switch report {
+        case .counted(let counters): surveys.counted(worker, counters)
+        case .described(let connections, let omitted): surveys.described(worker, connections, omitted: omitted)
+        case .flows(let flows):
+            monitor.flows.publish(flows)
+            workers[worker].send(.flowsTaken(flows.count))
+        case .handshakeFailed(let failure): monitor.handshakes.append(failure)
+        case .cannotListen(let sentence): health.listenerProblems.append(sentence)
         }
+    }
+
+    private func tellWorkers(_ message: Worker.Message) {
+        for worker in workers { worker.send(message) }
+    }
+
+    private func setLogLevel(_ level: Configuration.LogLevel) {
+        logger.logLevel = level.known
+        tellWorkers(.logLevel(level.known))
+        logger.info("log level changed", metadata: ["level": "\(level.rawValue)"])
+    }
+
+    private func watchReadiness(_ service: NameService) {
+        guard let url = configuration.monitor.upstreamReadiness else { return }
+        let names = NameClient(in: reactor) { [mailbox] name in
+            service.ask(name) { mailbox.send(.addresses(of: name, $0)) }
+        }
+        self.names = names
+        monitor.readiness = ReadinessProbe(
+            url, timeoutSeconds: configuration.monitor.readinessTimeout,
+            mark: configuration.capture.isTransparent ? configuration.capture.proxyMark.value : nil, names: names,
+            in: reactor)
+    }
+
+    // MARK: the end
+
+    private func signalled(_ signal: CInt) {
+        guard isEnding else { return end("signal \(signal)") }
+        logger.warning("second signal: ending at once")
+        tellWorkers(.abort)
+    }
+
+    /// Asks clients to go, and goes on serving those that come: endpoints take a while to hear of it.
+    private func ease() {
+        guard !health.isDraining else { return }
+        health.isDraining = true
+        logger.info("draining", metadata: ["by": "POST /drain"])
+        tellWorkers(.ease)
+    }
+
+    private func end(_ cause: String) {
+        guard !isEnding else { return }
+        isEnding = true
         health.isDraining = true
         let seconds = configuration.timeouts.shutdown
-        logger.info("draining", metadata: ["signal": "\(signal)", "limit_seconds": "\(seconds)"])
-        for worker in workers { worker.send(.drain) }
+        logger.info("draining", metadata: ["by": "\(cause)", "limit_seconds": "\(seconds)"])
+        tellWorkers(.drain)
         shutdownLimit.action = { [unowned self] in
             logger.warning("SHUTDOWN_TIMEOUT_SECS passed: closing what is left")
-            for worker in workers { worker.send(.abort) }
+            tellWorkers(.abort)
         }
         shutdownLimit.set(after: Int64(seconds) * 1_000_000)
-    }
-}
-
-extension Counters {
-    /// For the log line that a process leaves behind.
-    var metadata: Logger.Metadata {
-        [
-            "connections": "\(connectionsAccepted)", "requests": "\(requests)",
-            "server_handshakes": "\(serverHandshakes)", "server_handshakes_resumed": "\(serverHandshakesResumed)",
-            "server_handshake_failures": "\(serverHandshakeFailures)",
-            "client_handshakes": "\(clientHandshakes)", "client_handshakes_resumed": "\(clientHandshakesResumed)",
-            "upstream_failures": "\(upstreamFailures)", "retries": "\(retries)",
-            "plaintext_refused": "\(plaintextRefused)", "plaintext_allowed": "\(plaintextAllowed)",
-            "http2_violations": "\(http2Violations)",
-        ]
     }
 }

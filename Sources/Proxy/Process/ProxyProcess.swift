@@ -10,11 +10,13 @@ package struct ProxyProcess {
     private let configuration: Configuration
     private let logger: Logger
     private let sink: LogSink
+    private let version: String
 
-    package init(_ configuration: Configuration, logger: Logger, sink: LogSink) {
+    package init(_ configuration: Configuration, logger: Logger, sink: LogSink, version: String) {
         self.configuration = configuration
         self.logger = logger
         self.sink = sink
+        self.version = version
     }
 
     /// Runs until a signal ends it.
@@ -22,7 +24,7 @@ package struct ProxyProcess {
     /// - Parameter verify: says what differs between the kernel's capture rules and those that the configuration needs.
     package func run(verifyingCapture verify: @escaping CaptureWatch.Verify) throws(FatalError) {
         linux_ignore_sigpipe()
-        let material = try loadMaterial()
+        let certificates = try loadCertificates()
         let isTransparent = configuration.capture.isTransparent
         try system { () throws(SystemError) in try Privileges.raise() }
         if isTransparent, !Privileges.allowTransparency {
@@ -38,30 +40,27 @@ package struct ProxyProcess {
             sockets.append(ListeningSocket(consume socket, entry.role))
             opened.append(entry)
         }
-        let control = try ControlThread(configuration, logger: logger)
+        let control = try ControlThread(configuration, logger: logger, sink: sink, version: version)
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
         if configuration.isSandboxed { Sandbox.enter(Sandbox.readablePaths(configuration), logger) }
-        sink.start()
+        sink.start(format: configuration.log.format)
         announce(opened)
         if isTransparent { try control.watchCapture(verify) }
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
-            configuration: configuration, material: material, logger: logger, sink: sink, names: names,
-            connections: ConnectionBudget(limit: configuration.maxConnections))
+            configuration: configuration, material: certificates.material, logger: logger, sink: sink, names: names,
+            control: control.mailbox, connections: ConnectionBudget(limit: configuration.maxConnections))
+        try control.watch(certificates)
         try control.run(setup, consume sockets)
         sink.flush()
     }
 
-    private func loadMaterial() throws(FatalError) -> TLSMaterial {
-        let directories = configuration.tls.directories
+    private func loadCertificates() throws(FatalError) -> LoadedCertificates {
         do throws(CertificateProblems) {
-            return try CertificateLoader.load(
-                CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
-                needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
-                needsClient: configuration.capture.isTransparent || configuration.outbound.proxyPort != nil,
-                now: linux_wall_microseconds() / 1_000_000)
+            return try LoadedCertificates(
+                CertificateSource(configuration), now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences)
         }

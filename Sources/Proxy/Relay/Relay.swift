@@ -37,7 +37,7 @@ final class Relay: ChannelUser {
 
     override func channelOpened(_ channel: Channel) {
         record.upstream = server.remote
-        worker.counters.opened(channel)
+        worker.upstreamOpened(channel)
     }
 
     override func channelReadable(_ channel: Channel) {
@@ -59,7 +59,7 @@ final class Relay: ChannelUser {
         case .wouldBlock: break
         case .end:
             ended(channel, target)
-        case .failed(let error): finish(error)
+        case .failed(let error): failed(channel, error)
         }
     }
 
@@ -81,8 +81,11 @@ final class Relay: ChannelUser {
             server.abort()
             return referee.takeBack(client, after: error)
         }
-        finish(error)
+        failed(channel, error)
     }
+
+    override var kind: StaticString { "tcp" }
+    override var connectionRecord: ConnectionRecord? { record }
 
     override func channelDeadline(_ channel: Channel) {
         guard channel === client else { return }
@@ -96,7 +99,12 @@ final class Relay: ChannelUser {
 
     private func pass(_ bytes: Span<UInt8>, from source: Channel, to target: Channel) {
         touch()
-        if case .failed(let error) = target.write(bytes) { return finish(error) }
+        if source === client {
+            worker.counters.sentUp(record.direction, bytes.count)
+        } else {
+            worker.counters.sentDown(record.direction, bytes.count)
+        }
+        if case .failed(let error) = target.write(bytes) { return failed(target, error) }
         let action =
             source === client
             ? upward.moved(bytes.count, waiting: target.queuedBytes)
@@ -126,6 +134,15 @@ final class Relay: ChannelUser {
         client.close()
         server.close()
         report()
+    }
+
+    private func failed(_ channel: Channel, _ error: ChannelError) {
+        guard !isOver else { return }
+        if channel === server {
+            worker.upstreamFailed(server, error)
+            worker.counters.upstreamFailed(record.direction, UpstreamErrorReason(error))
+        }
+        finish(error)
     }
 
     private func finish(_ error: ChannelError) {

@@ -26,6 +26,7 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
         try context.present(credentials)
         try context.trust(material.serverTrust, announce: true)
         unsafe openssl_select_http(context.raw)
+        unsafe openssl_note_offered_versions(context.raw)
         // A session that was opened under another trust set is not resumed under this one.
         let identity = TLSContext.sessionContext(material.serverTrust)
         guard unsafe SSL_CTX_set_session_id_context(context.raw, identity, CUnsignedInt(identity.count)) == 1,
@@ -87,6 +88,13 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
                 unsafe openssl_add_trust_anchor(raw, anchor.raw, announce && isShort ? 1 : 0) == 1
             else { throw TLSConfigurationError(description: "a trust anchor cannot be used") }
         }
+    }
+
+    /// Why the pair that is presented does not lead to a trust anchor of the same context, in words; nil when it does.
+    func ownChainFailure(as purpose: PairPurpose) -> String? {
+        let code = unsafe openssl_own_chain_failure(raw, purpose.number)
+        guard code != X509_V_OK else { return nil }
+        return unsafe X509_verify_cert_error_string(Int(code)).map { unsafe String(cString: $0) } ?? "error \(code)"
     }
 
     /// 32 bytes that differ when the trust set does (SSL_CTX_set_session_id_context(3)).

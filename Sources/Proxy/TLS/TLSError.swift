@@ -4,7 +4,7 @@ import Glibc
 /// Why a handshake or a TLS connection failed: a reason for counting, a sentence for the log.
 struct TLSError: Error {
     /// Bounded: these become metric labels.
-    enum Reason: String {
+    enum Reason: String, CaseIterable, Sendable {
         case noCertificate = "no_certificate"
         case unknownAuthority = "unknown_ca"
         case expired
@@ -21,15 +21,34 @@ struct TLSError: Error {
         case reset
         case protocolViolation = "protocol"
         case internalError = "internal"
+        /// Not TLS's own word: the handshake took too long, or the connection broke under it.
+        case timeout, connection
+
+        /// Its place among all reasons, for a table of counts.
+        var index: Int { Reason.allCases.firstIndex(of: self) ?? 0 }
+    }
+
+    /// What a certificate said that was not accepted.
+    struct Certificate: Sendable {
+        /// Of the peer's own certificate.
+        let subject: String
+        /// Of the certificate at fault: the peer's own, or one above it.
+        let culprit: String
+        let issuer: String
+        /// Seconds since the epoch.
+        let notBefore: Int64
+        let notAfter: Int64
     }
 
     let reason: Reason
     /// What was wrong, in words.
     let detail: String
+    private(set) var certificate: Certificate?
 
-    init(_ reason: Reason, _ detail: String) {
+    init(_ reason: Reason, _ detail: String, _ certificate: Certificate? = nil) {
         self.reason = reason
         self.detail = detail
+        self.certificate = certificate
     }
 
     /// Reads OpenSSL's error queue, and the certificate check's finding where there is one.
@@ -39,7 +58,11 @@ struct TLSError: Error {
         let finding = unsafe openssl_verify_failure()
         if unsafe finding.code != X509_V_OK {
             defer { openssl_forget_verify_failure() }
-            return unsafe verification(finding)
+            var error = unsafe verification(finding)
+            error.certificate = unsafe Certificate(
+                subject: String(cString: finding.leaf_subject), culprit: String(cString: finding.subject),
+                issuer: String(cString: finding.issuer), notBefore: finding.not_before, notAfter: finding.not_after)
+            return error
         }
         let words = unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) } ?? "error \(code)"
         guard openssl_library(code) == ERR_LIB_SSL else { return TLSError(.internalError, words) }

@@ -162,6 +162,14 @@ import Glibc
         unsafe SSL_get_servername(raw, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
     }
 
+    /// `TLSv1.3`, once a version has been agreed.
+    var version: String { unsafe String(cString: SSL_get_version(raw)) }
+
+    /// What the peer's ClientHello offered; empty before it came, and for this side's own.
+    var offeredVersions: TLSVersionSet {
+        TLSVersionSet(rawValue: UInt8(truncatingIfNeeded: unsafe openssl_offered_versions(raw)))
+    }
+
     var negotiatedProtocol: String? {
         var count: CUnsignedInt = 0
         guard let name = unsafe openssl_alpn(raw, &count), count > 0 else { return nil }
@@ -173,6 +181,18 @@ import Glibc
         guard let certificate = unsafe SSL_get1_peer_certificate(raw) else { return nil }
         return unsafe PeerIdentity(CertificateHandle(owning: certificate))
     }
+
+    /// Seconds since the epoch when the peer's certificate expires; `.max` without one.
+    var peerExpiry: Int64 { unsafe openssl_peer_expiry(raw) }
+
+    /// The trust anchor that vouched for the peer, as DER; nil after a resumed handshake, which looked for none.
+    var peerAnchor: [UInt8]? {
+        guard let anchor = unsafe openssl_peer_anchor(raw), unsafe X509_up_ref(anchor) == 1 else { return nil }
+        return unsafe CertificateHandle(owning: anchor).der
+    }
+
+    /// Whether a trust anchor of the context vouches for the peer, by the certificates of this handshake.
+    func peerIsTrusted(by context: TLSContext) -> Bool { unsafe openssl_peer_is_trusted(raw, context.raw) == 1 }
 
     /// The session for the next connection; under TLS 1.3 there is one only after the server's ticket was read.
     func resumption() -> TLSResumption? {

@@ -14,6 +14,8 @@ enum ChannelError: Error {
     case tls(TLSError)
     /// The kernel reported an error while bytes moved: reset, broken pipe, timed out.
     case broken(SystemError)
+    /// The peer would be refused by now, and its connection did not end in the time it was given.
+    case peerOutlived
 
     /// One sentence for the log.
     var sentence: String {
@@ -27,15 +29,25 @@ enum ChannelError: Error {
         case .handshakeTimedOut: "TLS handshake timed out"
         case .tls(let error): "TLS failed: \(error.detail)"
         case .broken(let error): "connection broke: \(SystemError.text(error.number))"
+        case .peerOutlived: "the peer's certificate has expired, or its trust anchor was removed"
         }
     }
 
-    /// A bounded name for the failure of a handshake.
-    var label: String {
+    /// Why TLS failed, from a bounded set.
+    var tlsReason: TLSError.Reason {
         switch self {
-        case .handshake(let error), .tls(let error): error.reason.rawValue
-        case .handshakeTimedOut: "timeout"
-        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken: "connection"
+        case .handshake(let error), .tls(let error): error.reason
+        case .handshakeTimedOut: .timeout
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken, .peerOutlived: .connection
+        }
+    }
+
+    /// The certificate that was not accepted, where that was it.
+    var certificate: TLSError.Certificate? {
+        switch self {
+        case .handshake(let error), .tls(let error): error.certificate
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .handshakeTimedOut, .broken, .peerOutlived:
+            nil
         }
     }
 
@@ -44,7 +56,7 @@ enum ChannelError: Error {
         switch self {
         case .connectTimedOut, .lookUpTimedOut, .handshakeTimedOut: true
         case .connect(let error, _): error.number == ETIMEDOUT
-        case .noAddress, .loop, .handshake, .tls, .broken: false
+        case .noAddress, .loop, .handshake, .tls, .broken, .peerOutlived: false
         }
     }
 }

@@ -15,6 +15,10 @@ class ChannelUser {
     func channelReset(_ channel: Channel) {}
     /// The deadline the user set has passed.
     func channelDeadline(_ channel: Channel) {}
-    /// The process is going away: finish what runs, start nothing new.
+    /// What the connection carries, for the monitor port.
+    var kind: StaticString { "closing" }
+    /// What is known of a downstream connection, for the monitor port.
+    var connectionRecord: ConnectionRecord? { nil }
+    /// The process is going away, or the peer would be refused by now: finish what runs, start nothing new.
     func channelDraining(_ channel: Channel) {}
 }

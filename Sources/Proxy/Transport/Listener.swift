@@ -23,6 +23,8 @@ final class Listener: EventHandler {
     /// Who takes a connection gives its room back when it ends.
     private let accepted: (consuming Descriptor, Endpoint) -> Void
     private var isPaused = false
+    /// Called when a connection finds no room.
+    var onFull: (() -> Void)?
 
     /// Connections taken per readiness, so that a flood of them does not starve the ones that stand.
     static let acceptsPerTurn = 32
@@ -43,7 +45,10 @@ final class Listener: EventHandler {
 
     override func ready(_ readiness: Readiness) {
         for _ in 0..<Listener.acceptsPerTurn {
-            guard budget.take() else { return pause() }
+            guard budget.take() else {
+                onFull?()
+                return pause()
+            }
             guard acceptOne() else { return }
         }
     }

@@ -3,7 +3,7 @@ import Addressing
 /// What the log will say about one connection: a relay's own line, and the part of a request's line that is the same
 /// for all requests of its connection.
 struct ConnectionRecord {
-    var direction: StaticString
+    var direction: Direction
     var downstream: Endpoint
     /// URI SAN, else DNS SAN, else subject of the peer's certificate; empty for none.
     var peerIdentity: [UInt8] = []
@@ -12,10 +12,12 @@ struct ConnectionRecord {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var flags: StaticString = "-"
+    /// The application's port, when the client spoke without TLS and was let through.
+    var plaintextPort: UInt16?
     /// Why it ended early, one sentence.
     var reason: String?
 
-    init(_ direction: StaticString, _ downstream: Endpoint, at now: Int64) {
+    init(_ direction: Direction, _ downstream: Endpoint, at now: Int64) {
         self.direction = direction
         self.downstream = downstream
         startedAt = now

@@ -13,7 +13,7 @@ class Intake: ChannelUser {
     /// Why the relay that a silent client was given has failed.
     private var guessFailure: ChannelError?
 
-    init(_ worker: Worker, _ channel: Channel, _ direction: StaticString) {
+    init(_ worker: Worker, _ channel: Channel, _ direction: Direction) {
         self.worker = worker
         self.channel = channel
         record = ConnectionRecord(direction, channel.remote, at: worker.now)
@@ -94,6 +94,9 @@ class Intake: ChannelUser {
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { channel.abort() }
 
+    override var kind: StaticString { "undecided" }
+    override var connectionRecord: ConnectionRecord? { record }
+
     // MARK: as referee of a relay
 
     /// Whether a client's first bytes are anything but opaque.
@@ -137,6 +140,7 @@ class Intake: ChannelUser {
             relay(bytes, over: server, referee: referee)
         } catch {
             record.note(error)
+            worker.counters.upstreamFailed(record.direction, UpstreamErrorReason(error))
             worker.log(record)
             channel.abort()
         }

@@ -1,7 +1,7 @@
 import Addressing
 
-/// What the access log will say about one request. The texts lie in one buffer that is used again.
-struct RequestRecord {
+/// What the access log will say about one request. It is used again, and so is the one buffer that its texts lie in.
+final class RequestRecord {
     let connection: ConnectionRecord
     var startedAt: Int64 = 0
     var status: UInt16 = 0
@@ -9,6 +9,8 @@ struct RequestRecord {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var upstream: Endpoint?
+    /// Why the upstream gave no whole answer, one sentence.
+    var reason: String?
     private(set) var version = HTTPVersion.http1_1
     private(set) var text: [UInt8] = []
     private(set) var method = 0..<0
@@ -22,13 +24,13 @@ struct RequestRecord {
 
     init(connection: ConnectionRecord) { self.connection = connection }
 
-    mutating func begin(at now: Int64) {
+    func begin(at now: Int64) {
         startedAt = now
         isRunning = true
     }
 
     /// Keeps the texts of a request. The query is left out: it may hold secrets.
-    mutating func describe(
+    func describe(
         _ head: borrowing RequestHead, _ bytes: Span<UInt8>, madeID: [UInt8]
     ) {
         text.removeAll(keepingCapacity: true)
@@ -45,17 +47,19 @@ struct RequestRecord {
         }
     }
 
-    mutating func reset() {
+    func reset() {
         status = 0
         flags = "-"
         bytesReceived = 0
         bytesSent = 0
+        upstream = nil
+        reason = nil
         isRunning = false
         text.removeAll(keepingCapacity: true)
         (method, path, authority, requestID) = (0..<0, 0..<0, 0..<0, 0..<0)
     }
 
-    private mutating func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+    private func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
         let start = text.count
         let kept = bytes.extracting(range.prefix(RequestRecord.maximumTextBytes))
         unsafe kept.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }

@@ -11,8 +11,21 @@ final class Worker {
         /// Accept from this socket. It comes as a message so that the listener is the only one to hold on to it.
         case listen(ListeningSocket)
         case upstream([Endpoint])
+        /// Shake hands with these certificates from now on.
+        case material(TLSMaterial)
         /// The addresses of a name that this worker has asked for; empty for none.
         case addresses(of: String, [IPAddress])
+        /// Answer `.counted`.
+        case count
+        /// Answer `.described`.
+        case describe
+        /// Somebody listens to `/flows`, or nobody does any more.
+        case tapFlows(Bool)
+        /// So many flows have been taken.
+        case flowsTaken(Int)
+        case logLevel(Logger.Level)
+        /// Ask the clients to go; those that come are served.
+        case ease
         /// Stop listening, finish what runs, then end.
         case drain
         /// End now.
@@ -22,15 +35,17 @@ final class Worker {
     let configuration: Configuration
     let reactor: Reactor
     let timeouts: Timeouts
-    let logger: Logger
-    let logsAccess: Bool
+    private(set) var logger: Logger
+    let control: Mailbox<ControlThread.Message>
+    let index: Int
     private let sink: LogSink
     private let accessLog: Configuration.AccessLog
 
-    let serverContext: TLSContext?
-    let clientContext: TLSContext?
+    private var material: TLSMaterial
+    private(set) var serverContext: TLSContext?
+    let clientContext: CurrentContext?
     /// Who this proxy is, for `By=` of X-Forwarded-Client-Cert: the first URI of its server certificate.
-    let serverURI: String?
+    var serverURI: String? { material.server?.leaf.uriNames.first }
 
     var requestParser: RequestParser
     var responseParser = ResponseParser()
@@ -41,24 +56,31 @@ final class Worker {
     let block = HeaderBlock()
     private var flushes: [HTTP2Connection] = []
     var counters = Counters()
+    /// Clients are asked to go.
     private(set) var isDraining = false
+    private var isEnding = false
+    var tap = FlowTap()
+    var handshakeReports = RateLimit(perSecond: HandshakeFailure.perSecond)
     let names: NameClient
     private(set) lazy var upstreams = UpstreamDirectory(self)
 
     private var inbox = [UInt8](repeating: 0, count: Limits.inboxBytes)
     private var writers: [ByteWriter] = []
     private var logLines: [UInt8] = []
-    private let accessLine = AccessLogLine()
+    private let accessLine: AccessLogWriter
     private var listeners: [Listener] = []
     private let budget: ConnectionBudget
     private var connectionCount = 0
     private var handshakesSinceTrim = 0
     private let heapTrim = Deadline()
+    private var peerSweep: PeerSweep?
     /// What turns the monotonic clock into the wall clock, and when that was looked up: the wall clock may be set.
     private var wallOffset: Int64 = 0
     private var wallOffsetSince = Int64.min
 
-    init(_ setup: WorkerSetup, _ messages: Mailbox<Message>) throws {
+    init(_ setup: WorkerSetup, _ index: Int, _ messages: Mailbox<Message>) throws {
+        self.index = index
+        control = setup.control
         configuration = setup.configuration
         reactor = try Reactor()
         names = NameClient(in: reactor) { [service = setup.names] name in
@@ -68,23 +90,24 @@ final class Worker {
         logger = setup.logger
         sink = setup.sink
         accessLog = setup.configuration.log.accessLog
-        logsAccess = accessLog != .off
+        accessLine = AccessLogWriter(setup.configuration.log.format)
         budget = setup.connections
         requestParser = RequestParser(limits: HTTPLimits(maxHeadBytes: setup.configuration.maxHeaderBytes))
         let minimum = setup.configuration.tls.minimumVersion
         serverContext =
             setup.material.server == nil
             ? nil : try TLSContext.server(setup.material, minimumVersion: minimum)
-        clientContext = try TLSContext.client(setup.material, minimumVersion: minimum)
-        serverURI = setup.material.server?.leaf.uriNames.first
+        clientContext = CurrentContext(try TLSContext.client(setup.material, minimumVersion: minimum))
+        material = setup.material
         try heapTrim.attach(to: reactor)
         heapTrim.action = { [unowned self] in trimHeap() }
         reactor.turnEnded = { [unowned self] in turnEnded() }
+        if setup.configuration.tls.checksPeerExpiry { peerSweep = try PeerSweep(self) }
     }
 
     /// The life of a worker's thread; answers what it has counted.
-    static func run(_ setup: WorkerSetup, _ messages: Mailbox<Message>) throws -> Counters {
-        let worker = try Worker(setup, messages)
+    static func run(_ setup: WorkerSetup, _ index: Int, _ messages: Mailbox<Message>) throws -> Counters {
+        let worker = try Worker(setup, index, messages)
         let reader = try MailboxReader(messages, in: worker.reactor) { [unowned worker] in worker.receive($0) }
         worker.reactor.run()
         worker.turnEnded()
@@ -103,9 +126,11 @@ final class Worker {
             let listener = try Listener(
                 socket, in: reactor, within: budget,
                 accepted: { [unowned self] socket, peer in accept(socket, from: peer, role) })
+            listener.onFull = { [unowned self] in counters.connectionLimitReached += 1 }
             listeners.append(listener)
         } catch {
             logger.critical("a worker cannot listen", metadata: ["error": "\(error)"])
+            report(.cannotListen("a worker cannot listen: \(error)"))
         }
     }
 
@@ -114,8 +139,10 @@ final class Worker {
         do throws(SystemError) {
             let channel = try Channel(accepted: socket, from: peer, in: reactor)
             connectionCount += 1
-            counters.connectionsAccepted += 1
-            channel.onClose = { [unowned self] in connectionClosed() }
+            let direction = role.direction
+            channel.direction = direction
+            counters.connectionOpened(direction)
+            channel.onClose = { [unowned self] in connectionClosed(direction) }
             Intake.start(channel, role, self)
         } catch {
             budget.giveBack()
@@ -123,10 +150,11 @@ final class Worker {
         }
     }
 
-    private func connectionClosed() {
+    private func connectionClosed(_ direction: Direction) {
         budget.giveBack()
         connectionCount -= 1
-        if isDraining, connectionCount == 0 { reactor.stop() }
+        counters.connectionClosed(direction)
+        if isEnding, connectionCount == 0 { reactor.stop() }
     }
 
     // MARK: memory
@@ -150,17 +178,55 @@ final class Worker {
         switch message {
         case .listen(let socket): listen(on: socket)
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
+        case .material(let material): use(material)
         case .addresses(let name, let addresses): names.answered(name, addresses)
+        case .count: report(.counted(counters))
+        case .describe: describe()
+        case .tapFlows(let isWanted): isWanted ? tap.open() : tap.close()
+        case .flowsTaken(let count): tap.taken(count)
+        case .logLevel(let level): logger.logLevel = level
+        case .ease: ease()
         case .drain: drain()
         case .abort: reactor.stop()
         }
     }
 
+    /// Every handshake from now on uses the new material; connections that stand go on.
+    private func use(_ new: TLSMaterial) {
+        let change = MaterialChange(from: material, to: new)
+        let minimum = configuration.tls.minimumVersion
+        do throws(TLSConfigurationError) {
+            let server =
+                !change.changesServerSide || new.server == nil
+                ? serverContext : try TLSContext.server(new, minimumVersion: minimum)
+            if change.changesClientSide {
+                clientContext?.context = try TLSContext.client(new, minimumVersion: minimum)
+                // Idle connections show the old certificate; those at work finish what they do.
+                upstreams.closeIdleTLS()
+            }
+            (serverContext, material) = (server, new)
+        } catch {
+            // It was rehearsed on the control thread, so this is a want of memory.
+            logger.critical("a worker cannot use the new certificates", metadata: ["error": "\(error)"])
+            return
+        }
+        if !change.serverTrust.removed.isEmpty || !change.clientTrust.removed.isEmpty { peerSweep?.anchorsRemoved(new) }
+    }
+
+    /// The connections of this worker, in both directions.
+    var channels: [Channel] { reactor.registeredHandlers.compactMap { $0 as? Channel } }
+
+    private func ease() {
+        isDraining = true
+        for channel in channels { channel.user?.channelDraining(channel) }
+    }
+
     private func drain() {
-        guard !isDraining else { return }
+        guard !isEnding else { return }
+        isEnding = true
         isDraining = true
         for listener in listeners { listener.close() }
-        for case let channel as Channel in reactor.registeredHandlers { channel.user?.channelDraining(channel) }
+        ease()
         upstreams.closeIdle()
         if connectionCount == 0 { reactor.stop() }
     }
@@ -200,6 +266,10 @@ final class Worker {
             index += 1
         }
         flushes.removeAll(keepingCapacity: true)
+        if tap.isOpen {
+            let flows = tap.takeBatch()
+            if !flows.isEmpty { report(.flows(flows)) }
+        }
         guard !logLines.isEmpty else { return }
         sink.write(logLines)
         logLines.removeAll(keepingCapacity: true)
@@ -207,12 +277,23 @@ final class Worker {
 
     // MARK: the log
 
-    func log(_ record: borrowing RequestRecord) {
-        guard record.isRunning, wants(record.status >= 400 || record.status == 0) else { return }
+    /// Whether a request's texts will be asked for.
+    var keepsTexts: Bool { accessLog != .off || tap.isOpen }
+
+    /// Counts a request that has ended, and logs it.
+    func log(_ record: RequestRecord) {
+        guard record.isRunning else { return }
+        counters.requestEnded(record.connection.direction, record.status, after: now - record.startedAt)
+        if let port = record.connection.plaintextPort { counters.plaintext.allowed(port) }
+        if tap.isOpen, tapHasRoom() {
+            tap.append(Flow(record, endedAt: now, wallOffset: currentWallOffset()))
+        }
+        guard wants(record.status >= 400 || record.status == 0) else { return }
         accessLine.append(record, endedAt: now, wallOffset: currentWallOffset(), to: &logLines)
     }
 
-    private func currentWallOffset() -> Int64 {
+    /// What the wall clock is ahead of `now`.
+    func currentWallOffset() -> Int64 {
         if now - 1_000_000 > wallOffsetSince {
             wallOffset = linux_wall_microseconds() - linux_monotonic_microseconds()
             wallOffsetSince = now
@@ -221,6 +302,10 @@ final class Worker {
     }
 
     func log(_ record: borrowing ConnectionRecord) {
+        if let port = record.plaintextPort { counters.plaintext.allowed(port) }
+        if tap.isOpen, tapHasRoom() {
+            tap.append(Flow(record, endedAt: now, wallOffset: currentWallOffset()))
+        }
         guard wants(record.reason != nil) else { return }
         accessLine.append(record, endedAt: now, wallOffset: currentWallOffset(), to: &logLines)
     }
@@ -245,14 +330,8 @@ final class Worker {
     func isOwnPort(_ port: UInt16) -> Bool {
         let capture = configuration.capture
         return capture.isTransparent && (port == capture.inboundPort || port == capture.outboundPort)
-            || port == configuration.inbound.listenPort || port == configuration.monitorPort
+            || port == configuration.inbound.listenPort || port == configuration.monitor.port
             || port == configuration.outbound.proxyPort
-    }
-
-    func explainHandshake(_ error: ChannelError, _ peer: Endpoint) {
-        logger.info(
-            "handshake failed",
-            metadata: ["reason": "\(error.label)", "detail": "\(error.sentence)", "peer": "\(peer)"])
     }
 
     func explainPlaintext(from peer: Endpoint, to original: Endpoint?) {
@@ -261,7 +340,7 @@ final class Worker {
             metadata: ["peer": "\(peer)", "destination": "\(original.map { "\($0)" } ?? "-")"])
     }
 
-    func explain(_ failure: UpstreamFailure, _ record: borrowing RequestRecord) {
+    func explain(_ failure: UpstreamFailure, _ record: RequestRecord) {
         logger.info(
             "upstream failed",
             metadata: [
@@ -269,11 +348,19 @@ final class Worker {
                 "direction": "\(record.connection.direction)",
             ])
     }
-
 }
 
 /// What a listener's connections are.
-enum ListenerRole: Sendable { case explicitInbound, capturedInbound, capturedOutbound, forwardProxy }
+enum ListenerRole: Sendable {
+    case explicitInbound, capturedInbound, capturedOutbound, forwardProxy
+
+    var direction: Direction {
+        switch self {
+        case .explicitInbound, .capturedInbound: .inbound
+        case .capturedOutbound, .forwardProxy: .outbound
+        }
+    }
+}
 
 /// Everything a worker is made from, as values.
 struct WorkerSetup: Sendable {
@@ -282,6 +369,7 @@ struct WorkerSetup: Sendable {
     let logger: Logger
     let sink: LogSink
     let names: NameService
+    let control: Mailbox<ControlThread.Message>
     /// `MAX_CONNECTIONS`, of all workers together.
     let connections: ConnectionBudget
 }

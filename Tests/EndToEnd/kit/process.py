@@ -28,7 +28,7 @@ class Process:
     """A child process whose stdout and stderr go to files."""
 
     def __init__(self, command: list[str], log: Path, environment: dict[str, str] | None = None):
-        self.command = command
+        self.command, self.environment = command, environment
         self.stdout_path, self.stderr_path = log.with_suffix(".out"), log.with_suffix(".err")
         with self.stdout_path.open("wb") as out, self.stderr_path.open("wb") as err:
             self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)

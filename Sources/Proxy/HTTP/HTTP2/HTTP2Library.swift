@@ -55,6 +55,9 @@ import CNghttp2
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
             guard let header = unsafe frame?.pointee.hd else { return 0 }
             unsafe HTTP2Library.with(user) { $0.frameSent(header) }
+            if UInt32(header.type) == NGHTTP2_GOAWAY.rawValue, let code = unsafe frame?.pointee.goaway.error_code {
+                unsafe HTTP2Library.with(user) { $0.goAwaySent(code) }
+            }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, data, count, user in

@@ -85,6 +85,8 @@ import CNghttp2
     private var uselessFrames = 0
     private var fields: [nghttp2_nv] = unsafe []
     private(set) var isEnded = false
+    /// The peer was told that it has broken the protocol, or flooded: the library says so by itself.
+    private(set) var hasAccusedPeer = false
     private var drained: [HTTP2Slot] = []
     /// The caller's buffer while it is being filled.
     private var output: ByteWriter?
@@ -425,6 +427,10 @@ import CNghttp2
         guard frame.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 else { return }
         guard UInt32(frame.type) <= NGHTTP2_HEADERS.rawValue, let slot = slot(of: frame.stream_id) else { return }
         if streams[slot].stopsPeer { reset(slot, HTTP2ErrorCode.none) }
+    }
+
+    func goAwaySent(_ code: UInt32) {
+        if code != HTTP2ErrorCode.none { hasAccusedPeer = true }
     }
 
     private func withFields(

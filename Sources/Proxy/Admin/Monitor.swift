@@ -1,0 +1,49 @@
+import CLinux
+import Logging
+
+/// What the monitor port knows of the process, and what it may do to it. It belongs to the control thread, which feeds
+/// it.
+final class Monitor {
+    let configuration: Configuration
+    let health: Health
+    let surveys: WorkerSurveys
+    let flows = FlowHub()
+    let sink: LogSink
+    let version: String
+    /// The certificates in force; nil before the start.
+    var material: TLSMaterial? {
+        didSet { health.expiry = material?.expiry }
+    }
+    /// How they got there.
+    var certificates: MaterialStatus?
+    var reloads: ReloadStatus {
+        guard let certificates else { return ReloadStatus() }
+        return ReloadStatus(
+            successes: certificates.reloads, failures: certificates.failures, problems: certificates.problems)
+    }
+    /// What an operator should know although traffic may come, one sentence each.
+    var remarks: [String] { certificates?.remarks(linux_wall_microseconds() / 1_000_000) ?? [] }
+    var handshakes = HandshakeRing()
+    var readiness: ReadinessProbe?
+
+    /// Asks clients to go; the process stays.
+    var drain: () -> Void = {}
+    /// Drains, then ends the process.
+    var quit: () -> Void = {}
+    var setLogLevel: (Configuration.LogLevel) -> Void = { _ in }
+
+    init(_ configuration: Configuration, health: Health, surveys: WorkerSurveys, sink: LogSink, version: String) {
+        self.configuration = configuration
+        self.health = health
+        self.surveys = surveys
+        self.sink = sink
+        self.version = version
+    }
+
+    /// Answers with why the pod should get no traffic, at once or when the application has said its part.
+    func obstacles(then done: @escaping ([String]) -> Void) {
+        let own = health.obstacles(at: linux_wall_microseconds() / 1_000_000)
+        guard let readiness else { return done(own) }
+        readiness.check { problem in done(own + [problem].compactMap { $0 }) }
+    }
+}

@@ -1,0 +1,119 @@
+import Addressing
+import CLinux
+
+/// What the monitor port answers to which request.
+final class MonitorRoutes {
+    private let monitor: Monitor
+
+    init(_ monitor: Monitor) { self.monitor = monitor }
+
+    private static let known = """
+        no such path: /live, /ready, /metrics, /config, /certs, /handshakes, /connections, /flows, \
+        POST /drain, POST /quit, PUT /loglevel
+        """
+
+    /// Answers now or later.
+    func handle(_ request: MonitorRequest, _ connection: MonitorConnection) {
+        switch request.path {
+        case "/live": read(request, connection) { connection.answer(MonitorAnswer(200, "ok")) }
+        case "/ready": read(request, connection) { ready(connection) }
+        case "/metrics": read(request, connection) { metrics(connection) }
+        case "/config":
+            read(request, connection) { connection.answer(MonitorAnswer(monitor.configuration.document())) }
+        case "/certs": read(request, connection) { connection.answer(MonitorAnswer(certificates())) }
+        case "/handshakes":
+            read(request, connection) { connection.answer(MonitorAnswer(monitor.handshakes.document())) }
+        case "/connections": read(request, connection) { connections(connection) }
+        case "/flows": read(request, connection) { flows(request, connection) }
+        case "/drain":
+            change(request, connection, by: .post) {
+                monitor.drain()
+                return MonitorAnswer(200, "draining")
+            }
+        case "/quit":
+            change(request, connection, by: .post) {
+                monitor.quit()
+                return MonitorAnswer(200, "ending")
+            }
+        case "/loglevel": change(request, connection, by: .put) { logLevel(request.body) }
+        case _: connection.answer(MonitorAnswer(404, MonitorRoutes.known))
+        }
+    }
+
+    private func read(_ request: MonitorRequest, _ connection: MonitorConnection, _ answer: () -> Void) {
+        switch request.method {
+        case .get, .head: answer()
+        case .post, .put, .delete, .options, .connect, .trace, .patch, .other:
+            connection.answer(MonitorAnswer(405, "use GET"))
+        }
+    }
+
+    /// Whoever is in the pod may change the process; the network may only look at it.
+    private func change(
+        _ request: MonitorRequest, _ connection: MonitorConnection, by method: Method, _ act: () -> MonitorAnswer
+    ) {
+        guard request.method == method else {
+            return connection.answer(MonitorAnswer(405, method == .put ? "use PUT" : "use POST"))
+        }
+        guard request.peer.address.isLoopback else {
+            return connection.answer(MonitorAnswer(403, "this is answered on loopback only"))
+        }
+        connection.answer(act())
+    }
+
+    // MARK: pages
+
+    private func ready(_ connection: MonitorConnection) {
+        monitor.obstacles { [monitor] obstacles in
+            let lines = (obstacles.isEmpty ? ["ok"] : obstacles) + monitor.remarks.map { "warning: \($0)" }
+            connection.answer(MonitorAnswer(obstacles.isEmpty ? 200 : 503, lines.joined(separator: "\n")))
+        }
+    }
+
+    private func metrics(_ connection: MonitorConnection) {
+        guard monitor.configuration.monitor.hasMetrics else {
+            return connection.answer(MonitorAnswer(404, "metrics are off: set ENABLE_METRICS=true"))
+        }
+        monitor.surveys.count { [monitor] counters in
+            let now = linux_wall_microseconds() / 1_000_000
+            let page = MetricsPage(
+                counters: counters, material: monitor.material, reloads: monitor.reloads,
+                droppedLogLines: UInt64(monitor.sink.droppedLines), droppedFlows: monitor.flows.dropped,
+                isReady: monitor.health.obstacles(at: now).isEmpty, isDraining: monitor.health.isDraining,
+                version: monitor.version, process: ProcessUsage.now())
+            connection.answer(MonitorAnswer(.metrics, page.text()))
+        }
+    }
+
+    private func certificates() -> JSONWriter {
+        (monitor.material ?? TLSMaterial.none)
+            .document(reloads: monitor.reloads, at: linux_wall_microseconds() / 1_000_000)
+    }
+
+    private func connections(_ connection: MonitorConnection) {
+        monitor.surveys.describe { byWorker, omitted in
+            connection.answer(MonitorAnswer(ConnectionDescription.document(byWorker, omitted: omitted)))
+        }
+    }
+
+    private func flows(_ request: MonitorRequest, _ connection: MonitorConnection) {
+        do throws(FlowFilter.Malformed) {
+            guard let subscription = monitor.flows.subscribe(try FlowFilter(request.query)) else {
+                return connection.answer(MonitorAnswer(503, "\(FlowHub.maximumListeners) readers listen already"))
+            }
+            connection.stream(subscription)
+        } catch {
+            connection.answer(MonitorAnswer(400, error.sentence))
+        }
+    }
+
+    private func logLevel(_ body: [UInt8]) -> MonitorAnswer {
+        let word = String(decoding: body.filter { $0 > 0x20 }, as: UTF8.self)
+        guard let level = Configuration.LogLevel(rawValue: word) else {
+            let names = Configuration.LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
+            return MonitorAnswer(400, "send one of \(names)")
+        }
+        monitor.setLogLevel(level)
+        return MonitorAnswer(200, level.rawValue)
+    }
+}

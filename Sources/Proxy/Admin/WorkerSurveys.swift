@@ -1,0 +1,89 @@
+/// The questions to all workers that are under way.
+final class WorkerSurveys {
+    private struct Running<Answer> {
+        let survey: Survey<Answer>
+        let until: Int64
+    }
+
+    private let reactor: Reactor
+    private let limit = Deadline()
+    private var counts: [Running<Counters>] = []
+    private var descriptions: [Running<[ConnectionDescription]>] = []
+    private var running: Set<Int> = []
+    /// What each worker has counted, as far as is known: sums must not shrink when one is too busy to answer.
+    private var known: [Int: Counters] = [:]
+    private var omitted = 0
+    /// Sends a question to one worker.
+    var ask: ((Int, Worker.Message) -> Void)?
+
+    /// How long workers may take, in microseconds.
+    static let patience: Int64 = 1_000_000
+
+    init(in reactor: Reactor) throws(SystemError) {
+        self.reactor = reactor
+        try limit.attach(to: reactor)
+        limit.action = { [unowned self] in giveUp() }
+    }
+
+    // MARK: the workers
+
+    func workerStarted(_ worker: Int) { running.insert(worker) }
+
+    func workerEnded(_ worker: Int, _ counters: Counters) {
+        running.remove(worker)
+        counted(worker, counters)
+        for running in descriptions { running.survey.answered(worker, []) }
+    }
+
+    /// The sum of all that is known.
+    var total: Counters {
+        var sum = Counters()
+        for counters in known.values { sum.add(counters) }
+        return sum
+    }
+
+    // MARK: questions
+
+    func count(then done: @escaping (Counters) -> Void) {
+        let survey = Survey<Counters>(of: running) { [unowned self] _ in done(total) }
+        guard !survey.isOver else { return }
+        counts.append(Running(survey: survey, until: reactor.now + WorkerSurveys.patience))
+        put(.count)
+    }
+
+    /// - Parameter done: called with what is open, by worker, and with how many connections were left out.
+    func describe(then done: @escaping ([Int: [ConnectionDescription]], Int) -> Void) {
+        omitted = 0
+        let survey = Survey<[ConnectionDescription]>(of: running) { [unowned self] in done($0, omitted) }
+        guard !survey.isOver else { return }
+        descriptions.append(Running(survey: survey, until: reactor.now + WorkerSurveys.patience))
+        put(.describe)
+    }
+
+    private func put(_ question: Worker.Message) {
+        for worker in running { ask?(worker, question) }
+        limit.set(after: WorkerSurveys.patience)
+    }
+
+    // MARK: answers
+
+    func counted(_ worker: Int, _ counters: Counters) {
+        known[worker] = counters
+        for running in counts { running.survey.answered(worker, counters) }
+        counts.removeAll { $0.survey.isOver }
+    }
+
+    func described(_ worker: Int, _ connections: [ConnectionDescription], omitted count: Int) {
+        omitted += count
+        for running in descriptions { running.survey.answered(worker, connections) }
+        descriptions.removeAll { $0.survey.isOver }
+    }
+
+    private func giveUp() {
+        for running in counts where running.until <= reactor.now { running.survey.finish() }
+        for running in descriptions where running.until <= reactor.now { running.survey.finish() }
+        counts.removeAll { $0.survey.isOver }
+        descriptions.removeAll { $0.survey.isOver }
+        if !counts.isEmpty || !descriptions.isEmpty { limit.set(after: WorkerSurveys.patience) }
+    }
+}
