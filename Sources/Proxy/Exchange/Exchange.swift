@@ -26,6 +26,8 @@ class Exchange: ChannelUser {
     private final var replay = Replay()
     private final var repetitions = 0
     private final var requestID: [UInt8] = []
+    private final var interimAnswers = 0
+    private final var interimBytes = 0
 
     init(_ worker: Worker, _ routing: RequestRouting, record: RequestRecord) {
         self.worker = worker
@@ -77,6 +79,8 @@ class Exchange: ChannelUser {
         mayUpgrade = head.hasUpgrade
         repetitions = 0
         isWaiting = false
+        interimAnswers = 0
+        interimBytes = 0
         replay.begin()
         worker.counters.requestBegan(direction)
 
@@ -163,6 +167,7 @@ class Exchange: ChannelUser {
         guard isWaiting else { return }
         isWaiting = false
         if let error { return upstreamFailed(.channel(error), repeat: .never) }
+        // First, since what is sent now may fill the connection: then the client has to wait for that.
         requestMayGoOn()
         resend(fresh: false)
     }
@@ -201,6 +206,15 @@ class Exchange: ChannelUser {
     }
 
     // MARK: the answer, told by the upstream
+
+    /// Passes an answer of 1xx on; false when there are more of them than a client can be asked to keep up with.
+    final func answerComes(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) -> Bool {
+        interimAnswers += 1
+        interimBytes += head.byteCount
+        guard interimAnswers <= Limits.interimAnswers, interimBytes <= Limits.interimBytes else { return false }
+        writeInterim(head, from: bytes)
+        return true
+    }
 
     final func answerBegins(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         answerHasBegun = true
@@ -304,6 +318,8 @@ class Exchange: ChannelUser {
     }
 
     final func leaveUpstream() {
+        // It may be used again, for a request that waits for another connection.
+        if isWaiting { route?.pool.stopWaiting(self) }
         isWaiting = false
         upstream?.abandon()
         upstream = nil

@@ -83,6 +83,7 @@ final class HTTP2Exchange: Exchange {
 
     func trailersCame(_ text: Span<UInt8>) {
         clientHasEnded = true
+        if let tunnel { return tunnel.streamEnded() }
         guard isOpen, !isAnswered, !requestIsWhole else { return }
         endRequest(Trailers.read(text), from: text)
         flushRequest()
