@@ -208,7 +208,7 @@ class Exchange: ChannelUser {
     // MARK: the answer, told by the upstream
 
     /// Passes an answer of 1xx on; false when there are more of them than a client can be asked to keep up with.
-    final func answerComes(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) -> Bool {
+    final func interimAnswerCame(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) -> Bool {
         interimAnswers += 1
         interimBytes += head.byteCount
         guard interimAnswers <= Limits.interimAnswers, interimBytes <= Limits.interimBytes else { return false }

@@ -102,7 +102,7 @@ final class HTTP2Request {
         let status = worker.responseParser.head.status
         if status < 200 {
             guard status != 101, !endsStream else { return headIsBad() }
-            guard exchange.answerComes(worker.responseParser.head, from: text) else {
+            guard exchange.interimAnswerCame(worker.responseParser.head, from: text) else {
                 return fail(.nonsense(HTTPError(.tooManyInterim)), repeat: .never)
             }
             return deliver(exchange)
