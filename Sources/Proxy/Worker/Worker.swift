@@ -281,7 +281,7 @@ final class Worker {
     var keepsTexts: Bool { accessLog != .off || tap.isOpen }
 
     /// Counts a request that has ended, and logs it.
-    func log(_ record: borrowing RequestRecord) {
+    func log(_ record: RequestRecord) {
         guard record.isRunning else { return }
         counters.requestEnded(record.connection.direction, record.status, after: now - record.startedAt)
         if let port = record.connection.plaintextPort { counters.plaintext.allowed(port) }
@@ -340,7 +340,7 @@ final class Worker {
             metadata: ["peer": "\(peer)", "destination": "\(original.map { "\($0)" } ?? "-")"])
     }
 
-    func explain(_ failure: UpstreamFailure, _ record: borrowing RequestRecord) {
+    func explain(_ failure: UpstreamFailure, _ record: RequestRecord) {
         logger.info(
             "upstream failed",
             metadata: [
