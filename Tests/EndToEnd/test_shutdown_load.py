@@ -143,3 +143,39 @@ def test_no_request_is_lost(start_proxy, servers):
     assert AFTER <= seconds < AFTER + 2, "it waits for the tunnels, and for nothing else"
     errors = [line for line in map(json.loads, process.stdout.splitlines()) if line["level"] == "error"]
     assert errors == []
+
+
+def through(near: ForwardProxy, far_port: int, stopping: threading.Event, statuses: list[int]) -> None:
+    """Requests that nobody may repeat, until one is refused or it is told to stop."""
+    authority = f"localhost:{far_port}"
+    with near.connect() as client:
+        while not stopping.is_set() and 502 not in statuses[-1:]:
+            answer = client.request(f"http://{authority}/echo", "POST", body=b"x" * 500, host=authority)
+            statuses.append(answer.status)
+
+
+def test_a_sidecar_that_calls_it_loses_nothing(start_proxy):
+    """Its pooled connections are closed under it; all that fails is what finds no listener any more."""
+    far = start_proxy(WORKER_THREADS="2")
+    near = ForwardProxy(start_proxy)
+    stopping = threading.Event()
+    statuses: list[list[int]] = [[] for _ in range(8)]
+    threads = [threading.Thread(target=through, args=(near, far.port, stopping, one)) for one in statuses]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(BEFORE)
+        far.process.terminate()
+        assert far.process.wait(3) == 0
+    finally:
+        time.sleep(0.3)
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    flat = [status for one in statuses for status in one]
+    print(f"{flat.count(200)} answered, {len(flat) - flat.count(200)} refused")
+    assert flat.count(200) > 500 and set(flat) == {200, 502}
+    lines = map(json.loads, near.proxy.process.stdout.splitlines())
+    failed = [line for line in lines if line.get("response_code") == 502]
+    assert len(failed) == flat.count(502)
+    assert all("refused" in line["reason"] for line in failed), failed
