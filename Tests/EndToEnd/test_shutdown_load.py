@@ -132,7 +132,7 @@ def test_no_request_is_lost(start_proxy, servers):
         for client in group:
             client.thread.join()
     for name, group in clients.items():
-        answered, late = (sum(counts) for counts in zip(*((client.succeeded, client.succeeded_late) for client in group)))
+        answered, late = sum(client.succeeded for client in group), sum(client.succeeded_late for client in group)
         print(f"{name}: {answered} answered, {late} of them after the signal")
     print(f"ended with {code} after {seconds:.1f} s")
     everyone = [client for group in clients.values() for client in group]
