@@ -91,6 +91,23 @@ def canned(directory: Path):
     process.stop()
 
 
+def last_stale_handshake(fleet: Fleet, serial: int, swapped: float) -> float:
+    """How long after the swap the last handshake began that did not show the leaf.
+
+    How long a handshake takes is the load's doing, not the reload's.
+    """
+    stale, fresh = 0.0, 0
+    while fresh < 3:  # in a row: whichever worker answers
+        began = time.monotonic() - swapped
+        if shown_serial(fleet.far, fleet.caller, fleet.bundle) == serial:
+            fresh += 1
+        else:
+            stale, fresh = began, 0
+            assert stale < 10, "the leaf is never shown"
+            time.sleep(0.02)
+    return stale
+
+
 @pytest.mark.slow
 def test_a_hundred_rotations_under_load(start_proxy, directory, canned):
     shim = client_shim(directory)
@@ -107,13 +124,10 @@ def test_a_hundred_rotations_under_load(start_proxy, directory, canned):
     try:
         time.sleep(1)
         for number in range(1, ROTATIONS + 1):
-            swapped = time.monotonic()
             serial = fleet.rotate(number).certificate.serial_number
-            # Three in a row: whichever worker answers.
-            wait_until(
-                lambda: all(shown_serial(fleet.far, fleet.caller, fleet.bundle) == serial for _ in range(3)),
-                f"rotation {number} shows its leaf within a second", 1)
-            delays.append(time.monotonic() - swapped)
+            swapped = time.monotonic()
+            delays.append(last_stale_handshake(fleet, serial, swapped))
+            assert delays[-1] < 1, f"rotation {number} is not shown within a second"
             time.sleep(max(0.0, PACE - (time.monotonic() - swapped)))
             if number % 20 == 0:
                 memory.append((fleet.far.process.rss_bytes(), fleet.near.process.rss_bytes()))
@@ -123,7 +137,7 @@ def test_a_hundred_rotations_under_load(start_proxy, directory, canned):
     seconds = time.monotonic() - started
     done = sum(load.succeeded for load in loads)
     print(
-        f"{done} requests in {seconds:.0f} s; newest leaf after {max(delays):.2f} s at most; memory "
+        f"{done} requests in {seconds:.0f} s; last old leaf after {max(delays):.2f} s; memory "
         + " → ".join(f"{far >> 10}+{near >> 10} KiB" for far, near in memory))
     assert [fault for load in loads for fault in load.faults] == []
     assert loads[0].succeeded == loads[0].total and loads[1].succeeded == loads[1].total
