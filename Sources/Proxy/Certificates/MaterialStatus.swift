@@ -21,6 +21,8 @@ final class MaterialStatus {
         loadedAt = now
     }
 
+    func renewTicketKeys() { material.ticketKeys = TLSMaterial.makeTicketKeys() }
+
     func loaded(_ material: TLSMaterial, _ warnings: [String], at now: Int64) {
         self.material = material
         self.warnings = warnings

@@ -13,6 +13,7 @@ final class Worker {
         case upstream([Endpoint])
         /// Shake hands with these certificates from now on.
         case material(TLSMaterial)
+        case ticketKeys([UInt8])
         /// The addresses of a name that this worker has asked for; empty for none.
         case addresses(of: String, [IPAddress])
         /// Answer `.counted`.
@@ -179,6 +180,9 @@ final class Worker {
         case .listen(let socket): listen(on: socket)
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
         case .material(let material): use(material)
+        case .ticketKeys(let keys):
+            material.ticketKeys = keys
+            serverContext?.useTicketKeys(keys)
         case .addresses(let name, let addresses): names.answered(name, addresses)
         case .count: report(.counted(counters))
         case .describe: describe()
