@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import queue
 import socket
 import ssl
 import subprocess
@@ -447,3 +448,27 @@ def test_connect_is_not_served_to_peers(proxy):
     with proxy.connect() as client:
         client.send(b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n")
         assert client.response().status == 501
+
+
+def test_the_end_of_a_tunnel_arrives_whatever_the_buffers_hold(forward, identities, start_upstream):
+    """The goodbye of TLS finds the socket full now and then; it is sent when there is room, not forgotten."""
+    pair = identities.write("full", identities.authority.server("localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair / "tls.crt", pair / "tls.key")
+    counts = queue.Queue()
+
+    def serve(plain):
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        with context.wrap_socket(plain, server_side=True, suppress_ragged_eofs=False) as stream:
+            time.sleep(0.02)
+            count = 0
+            while piece := stream.recv(4_096):
+                count += len(piece)
+            counts.put(count)
+
+    server = start_upstream(serve)
+    for size in range(5_000, 300_000, 5_001):
+        with forward.tunnel(f"localhost:{server.port}") as client:
+            client.send(bytes(size))
+            client.stream.shutdown(socket.SHUT_WR)
+            assert counts.get(timeout=5) == size

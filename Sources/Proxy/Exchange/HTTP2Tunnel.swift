@@ -105,7 +105,7 @@ final class HTTP2Tunnel: ChannelUser {
     private func touch() { server.setDeadline(after: worker.timeouts.idle) }
 
     private func finishIfDone() {
-        guard !isOver, upward.sourceEnded, downward.sourceEnded, server.queuedBytes == 0 else { return }
+        guard !isOver, upward.sourceEnded, downward.sourceEnded, server.isDrained else { return }
         isOver = true
         server.close()
         report()

@@ -128,8 +128,7 @@ final class Relay: ChannelUser {
     }
 
     private func closeIfDone() {
-        guard !isOver, upward.sourceEnded, downward.sourceEnded, client.queuedBytes == 0, server.queuedBytes == 0
-        else { return }
+        guard !isOver, upward.sourceEnded, downward.sourceEnded, client.isDrained, server.isDrained else { return }
         isOver = true
         client.close()
         server.close()

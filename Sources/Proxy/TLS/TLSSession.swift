@@ -145,12 +145,13 @@ import Glibc
     /// Bytes are buffered that the socket will not announce again.
     var hasPending: Bool { unsafe SSL_has_pending(raw) == 1 }
 
-    /// Sends close_notify, once; the peer's is not waited for.
-    mutating func sendCloseNotify() {
-        guard !isBroken, !saidGoodbye else { return }
-        saidGoodbye = true
+    /// Sends close_notify, once; the peer's is not waited for. False when the socket is full: then call again when it is not.
+    mutating func sendCloseNotify() -> Bool {
+        guard !isBroken, !saidGoodbye else { return true }
         ERR_clear_error()
-        _ = unsafe SSL_shutdown(raw)
+        let result = unsafe SSL_shutdown(raw)
+        saidGoodbye = unsafe result >= 0 || SSL_get_error(raw, result) != SSL_ERROR_WANT_WRITE
+        return saidGoodbye
     }
 
     // MARK: what was agreed

@@ -41,6 +41,8 @@ final class Channel: EventHandler {
     /// The last read found nothing, and no event has come since.
     private var isDry = false
     private var writeSideIsShut = false
+    /// close_notify has not gone to the kernel yet.
+    private var owesGoodbye = false
     private var afterDrain = AfterDrain.nothing
 
     /// Seconds since the epoch when the peer's certificate expires; `.max` without one.
@@ -94,6 +96,8 @@ final class Channel: EventHandler {
     var isOpen: Bool { phase == .open }
     var isTLS: Bool { tls != nil }
     private(set) var queuedBytes = 0
+    /// All that was to be said has gone to the kernel, the goodbye too.
+    var isDrained: Bool { queuedBytes == 0 && !owesGoodbye }
     /// With what the kernel holds and the peer has not acknowledged.
     var unsentBytes: Int {
         guard let raw else { return 0 }
@@ -251,16 +255,23 @@ final class Channel: EventHandler {
         }
         writeSideIsShut = true
         if tls != nil {
-            tls?.sendCloseNotify()
+            sayGoodbye()
         } else if let raw {
             _ = linux_shutdown_write(raw)  // fails only when the peer is gone, which reading tells
         }
     }
 
+    private func sayGoodbye() {
+        owesGoodbye = tls?.sendCloseNotify() == false
+        guard owesGoodbye else { return }
+        blocksOnWrite = true
+        updateInterest()
+    }
+
     /// Closes now; what is queued is lost.
     func close() {
         guard phase != .closed else { return }
-        if phase == .open, queuedBytes == 0, !writeSideIsShut { tls?.sendCloseNotify() }
+        if phase == .open, queuedBytes == 0, !writeSideIsShut { _ = tls?.sendCloseNotify() }
         release()
     }
 
@@ -305,7 +316,12 @@ final class Channel: EventHandler {
         if readiness != .writable { isDry = false }
         if readiness.contains(.writable) {
             blocksOnWrite = false
-            flush()
+            if owesGoodbye {
+                sayGoodbye()
+                if !owesGoodbye { user?.channelDrained(self) }
+            } else {
+                flush()
+            }
             guard phase == .open else { return }
             updateInterest()
         }

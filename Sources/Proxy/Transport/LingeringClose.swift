@@ -37,7 +37,7 @@ final class LingeringClose: ChannelUser {
     }
 
     private func peerEnded(_ channel: Channel) {
-        guard channel.queuedBytes > 0 else { return channel.close() }
+        guard !channel.isDrained else { return channel.close() }
         hasPeerEnded = true
         channel.pauseReading()
     }

@@ -76,8 +76,8 @@ final class TLSLink {
 
     func sendCloseNotify(from end: End) {
         switch end {
-        case .server: server.sendCloseNotify()
-        case .client: client.sendCloseNotify()
+        case .server: _ = server.sendCloseNotify()
+        case .client: _ = client.sendCloseNotify()
         }
     }
 

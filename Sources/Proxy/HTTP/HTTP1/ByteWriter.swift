@@ -24,14 +24,28 @@
 
     func removeAll() { count = 0 }
 
+    /// Gives storage beyond `limit` bytes back.
+    func removeAll(keeping limit: Int) {
+        count = 0
+        if capacity > limit { resize(to: limit) }
+    }
+
+    func removeFirst(_ dropped: Int) {
+        count -= dropped
+        unsafe storage.update(from: storage + dropped, count: count)
+    }
+
     /// Makes room for more bytes after those that are there.
     private func reserve(_ more: Int) {
-        guard capacity - count < more else { return }
-        capacity = max(count + more, capacity * 2)
-        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
-        unsafe larger.update(from: storage, count: count)
+        if capacity - count < more { resize(to: max(count + more, capacity * 2)) }
+    }
+
+    private func resize(to size: Int) {
+        capacity = size
+        let other = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
+        unsafe other.update(from: storage, count: count)
         unsafe storage.deallocate()
-        unsafe storage = larger
+        unsafe storage = other
     }
 
     private func append(_ piece: UnsafeBufferPointer<UInt8>) {

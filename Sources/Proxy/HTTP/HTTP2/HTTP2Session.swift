@@ -22,13 +22,16 @@ import CNghttp2
         static let queuedFrames = 10_000
         /// Sent bytes that a body's buffer may still hold.
         static let deadBytes = 65_536
+        /// What a body's buffer may keep of its size when it is empty, and when its stream is over.
+        static let bodyBytes = 131_072
+        static let restingBytes = 4_096
     }
 
     /// A body on its way out.
     private final class Stream {
         var id: Int32 = 0
         var isUsed = false
-        var outgoing: [UInt8] = []
+        let outgoing = ByteWriter(capacity: 256)
         var sent = 0
         var hasEnded = false
         /// The library has asked in vain and waits to be told of more.
@@ -42,7 +45,7 @@ import CNghttp2
         /// Ready for another.
         func reset() {
             isUsed = false
-            outgoing.removeAll(keepingCapacity: outgoing.capacity <= 4_096)
+            outgoing.removeAll(keeping: Bounds.restingBytes)
             sent = 0
             hasEnded = false
             isDeferred = false
@@ -58,15 +61,14 @@ import CNghttp2
                 outgoing.removeFirst(sent)
                 sent = 0
             }
-            unsafe payload.withUnsafeBufferPointer { unsafe outgoing.append(contentsOf: $0) }
+            outgoing.append(payload)
         }
 
         func move(_ count: Int, into writer: ByteWriter) {
-            let body = outgoing
-            writer.append(body.span.extracting(sent..<sent + count))
+            outgoing.withSpan { writer.append($0.extracting(sent..<sent + count)) }
             sent += count
             guard sent == outgoing.count else { return }
-            outgoing.removeAll(keepingCapacity: outgoing.capacity <= 131_072)
+            outgoing.removeAll(keeping: Bounds.bodyBytes)
             sent = 0
         }
     }
