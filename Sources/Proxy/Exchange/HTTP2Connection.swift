@@ -7,6 +7,9 @@ class HTTP2Connection: ChannelUser {
     final let channel: Channel
     final let session: HTTP2Session
     private final var isFlushScheduled = false
+    /// The session has not broken, and the channel has taken what it was given.
+    private final var isSound = true
+    private final var failure: ChannelError?
     private(set) final var isOver = false
     /// The events of one read, lent to the loop that works them off.
     private final var batch = HTTP2Events()
@@ -80,18 +83,21 @@ class HTTP2Connection: ChannelUser {
     // MARK: writing
 
     /// Has the output written at the end of this turn.
+    ///
+    /// What is large goes out now, while its buffer is in the processor's cache; what follows from that is still worked
+    /// off at the end of the turn, for the caller is in the middle of something.
     final func scheduleFlush() {
-        guard !isFlushScheduled, !isOver else { return }
-        isFlushScheduled = true
-        worker.flushAtTurnEnd(self)
+        guard !isOver else { return }
+        if !isFlushScheduled {
+            isFlushScheduled = true
+            worker.flushAtTurnEnd(self)
+        }
+        if session.queuedBytes >= Limits.flushBytes { write() }
     }
 
-    final func flush() {
-        isFlushScheduled = false
-        guard !isOver, channel.isOpen else { return }
+    private final func write() {
+        guard isSound, failure == nil, channel.isOpen, channel.queuedBytes < Limits.queuedBytes else { return }
         let writer = worker.takeWriter()
-        var isSound = true
-        var failure: ChannelError?
         while isSound, failure == nil, channel.queuedBytes < Limits.queuedBytes {
             writer.removeAll()
             isSound = session.output(into: writer, limit: Limits.flushBytes)
@@ -99,6 +105,12 @@ class HTTP2Connection: ChannelUser {
             if case .failed(let error) = writer.withSpan({ channel.write($0) }) { failure = error }
         }
         worker.giveBack(writer)
+    }
+
+    final func flush() {
+        isFlushScheduled = false
+        guard !isOver, channel.isOpen else { return }
+        write()
         if session.hasAccusedPeer { countViolation() }
         if let failure { return end(failure) }
         let none: [UInt8] = []

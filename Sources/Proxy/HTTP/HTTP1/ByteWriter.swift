@@ -4,7 +4,7 @@
 /// is at it; this class owns its storage, so a piece costs a comparison and a copy.
 @safe final class ByteWriter {
     private var storage: UnsafeMutablePointer<UInt8>
-    private var capacity: Int
+    private(set) var capacity: Int
     private(set) var count = 0
 
     init(capacity: Int = 1_024) {
@@ -23,12 +23,6 @@
     var bytes: [UInt8] { unsafe Array(UnsafeBufferPointer(start: storage, count: count)) }
 
     func removeAll() { count = 0 }
-
-    /// Gives storage beyond `limit` bytes back.
-    func removeAll(keeping limit: Int) {
-        count = 0
-        if capacity > limit { resize(to: limit) }
-    }
 
     func removeFirst(_ dropped: Int) {
         count -= dropped

@@ -1,9 +1,11 @@
 import CNghttp2
 
-/// Callbacks and options of libnghttp2, made once per worker for all its sessions.
+/// What all HTTP/2 sessions of a worker share: callbacks and options of libnghttp2, and buffers.
 @safe final class HTTP2Library {
     let callbacks: OpaquePointer
     let options: OpaquePointer
+    /// For bodies that wait, the one used last on top: its storage is still in the processor's cache.
+    private var buffers: [ByteWriter] = []
 
     /// nil when there is no memory.
     init?() {
@@ -28,6 +30,18 @@ import CNghttp2
 
     /// RFC 9113 section 4.1.
     private static let frameHeaderBytes = 9
+
+    /// Buffers at rest, and the size up to which one is worth keeping.
+    private static let buffersKept = 8
+    private static let bufferBytesKept = 131_072
+
+    func takeBuffer() -> ByteWriter { buffers.popLast() ?? ByteWriter() }
+
+    func giveBack(_ buffer: ByteWriter) {
+        guard buffers.count < HTTP2Library.buffersKept, buffer.capacity <= HTTP2Library.bufferBytesKept else { return }
+        buffer.removeAll()
+        buffers.append(buffer)
+    }
 
     /// Each callback unwraps its session and calls a method of it.
     private static func install(_ callbacks: OpaquePointer) {

@@ -22,16 +22,14 @@ import CNghttp2
         static let queuedFrames = 10_000
         /// Sent bytes that a body's buffer may still hold.
         static let deadBytes = 65_536
-        /// What a body's buffer may keep of its size when it is empty, and when its stream is over.
-        static let bodyBytes = 131_072
-        static let restingBytes = 4_096
     }
 
-    /// A body on its way out.
+    /// What is known of a stream besides what the library knows.
     private final class Stream {
         var id: Int32 = 0
         var isUsed = false
-        let outgoing = ByteWriter(capacity: 256)
+        /// The bytes that wait, and some that have been sent already; nil when none wait.
+        var outgoing: ByteWriter?
         var sent = 0
         var hasEnded = false
         /// The library has asked in vain and waits to be told of more.
@@ -45,7 +43,7 @@ import CNghttp2
         /// Ready for another.
         func reset() {
             isUsed = false
-            outgoing.removeAll(keeping: Bounds.restingBytes)
+            outgoing = nil
             sent = 0
             hasEnded = false
             isDeferred = false
@@ -53,23 +51,6 @@ import CNghttp2
             unconsumed = 0
             stopsPeer = false
             hasHead = false
-        }
-
-        func append(_ payload: Span<UInt8>) {
-            // A body that never drains whole is moved down now and then.
-            if sent > Bounds.deadBytes {
-                outgoing.removeFirst(sent)
-                sent = 0
-            }
-            outgoing.append(payload)
-        }
-
-        func move(_ count: Int, into writer: ByteWriter) {
-            outgoing.withSpan { writer.append($0.extracting(sent..<sent + count)) }
-            sent += count
-            guard sent == outgoing.count else { return }
-            outgoing.removeAll(keeping: Bounds.bodyBytes)
-            sent = 0
         }
     }
 
@@ -79,6 +60,8 @@ import CNghttp2
     private var streams: [Stream] = []
     private var freeSlots: [HTTP2Slot] = []
     private(set) var activeStreams = 0
+    /// Body bytes of all streams that wait to be sent.
+    private(set) var queuedBytes = 0
     private var events = HTTP2Events()
     private var composer: HeadComposer
     private var composing: HTTP2Slot?
@@ -256,6 +239,7 @@ import CNghttp2
         guard streams[slot].isUsed else { return }
         consumeAll(slot)
         activeStreams -= 1
+        dropBody(streams[slot])
         streams[slot].reset()
         freeSlots.append(slot)
     }
@@ -271,7 +255,7 @@ import CNghttp2
     }
 
     /// Body bytes that wait for the peer's window or the socket.
-    func queuedBytes(_ slot: HTTP2Slot) -> Int { streams[slot].outgoing.count - streams[slot].sent }
+    func queuedBytes(_ slot: HTTP2Slot) -> Int { (streams[slot].outgoing?.count ?? 0) - streams[slot].sent }
 
     // MARK: sending
 
@@ -310,7 +294,17 @@ import CNghttp2
 
     func send(_ slot: HTTP2Slot, _ payload: Span<UInt8>) {
         guard !streams[slot].hasEnded else { return }
-        streams[slot].append(payload)
+        guard !payload.isEmpty else { return }
+        let stream = streams[slot]
+        let body = stream.outgoing ?? library.takeBuffer()
+        stream.outgoing = body
+        // A body that never drains whole is moved down now and then.
+        if stream.sent > Bounds.deadBytes {
+            body.removeFirst(stream.sent)
+            stream.sent = 0
+        }
+        body.append(payload)
+        queuedBytes += payload.count
         wake(slot)
     }
 
@@ -402,11 +396,23 @@ import CNghttp2
         guard let output else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
         output.append(frameHeader)
         if count > 0 {
-            streams[slot].move(count, into: output)
+            let stream = streams[slot]
+            stream.outgoing?.withSpan { output.append($0.extracting(stream.sent..<stream.sent + count)) }
+            stream.sent += count
+            queuedBytes -= count
+            if stream.sent == stream.outgoing?.count { dropBody(stream) }
             drained.append(slot)
             uselessFrames = 0  // gRPC asks for the way's length with a PING for what it gets
         }
         return output.count < outputLimit ? 0 : NGHTTP2_ERR_PAUSE.rawValue
+    }
+
+    private func dropBody(_ stream: Stream) {
+        guard let body = stream.outgoing else { return }
+        queuedBytes -= body.count - stream.sent
+        stream.outgoing = nil
+        stream.sent = 0
+        library.giveBack(body)
     }
 
     private func finish(_ slot: HTTP2Slot, _ flags: inout UInt32) {
