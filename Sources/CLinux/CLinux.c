@@ -88,6 +88,29 @@ int linux_signalfd_next(int descriptor) {
     return count < 0 ? -errno : (int)info.ssi_signo;
 }
 
+int linux_inotify(void) { return answer(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)); }
+
+int linux_inotify_add(int descriptor, const char *path, uint32_t events) {
+    return answer(inotify_add_watch(descriptor, path, events | IN_MASK_ADD | IN_ONLYDIR));
+}
+
+int linux_inotify_remove(int descriptor, int watch) { return answer(inotify_rm_watch(descriptor, watch)); }
+
+int linux_inotify_read(int descriptor, void *events, size_t capacity) {
+    return answer(read(descriptor, events, capacity));
+}
+
+size_t linux_inotify_event(
+    const void *events, size_t count, size_t offset, int *watch, uint32_t *kinds, const char **name) {
+    struct inotify_event event;
+    if (offset + sizeof event > count) return 0;
+    memcpy(&event, (const char *)events + offset, sizeof event);
+    *watch = event.wd;
+    *kinds = event.mask;
+    *name = event.len > 0 ? (const char *)events + offset + sizeof event : "";
+    return offset + sizeof event + event.len;
+}
+
 void linux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 void linux_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }

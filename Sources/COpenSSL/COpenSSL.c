@@ -157,6 +157,44 @@ const char *openssl_alpn(const SSL *ssl, unsigned *count) {
     return (const char *)name;
 }
 
+int64_t openssl_peer_expiry(const SSL *ssl) {
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+    return peer ? openssl_validity(peer, 1) : INT64_MAX;
+}
+
+X509 *openssl_peer_anchor(const SSL *ssl) {
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    int count = chain ? sk_X509_num(chain) : 0;
+    return count > 0 ? sk_X509_value(chain, count - 1) : NULL;
+}
+
+static int chain_failure(X509 *leaf, STACK_OF(X509) *chain, SSL_CTX *context, int purpose) {
+    X509_STORE_CTX *check = X509_STORE_CTX_new();
+    if (!check) return X509_V_ERR_OUT_OF_MEM;
+    int failure = X509_V_ERR_UNSPECIFIED;
+    if (X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), leaf, chain) &&
+        X509_STORE_CTX_set_purpose(check, purpose)) {
+        X509_STORE_CTX_set_flags(check, X509_V_FLAG_PARTIAL_CHAIN);
+        failure = X509_verify_cert(check) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(check);
+    }
+    X509_STORE_CTX_free(check);
+    ERR_clear_error();
+    return failure;
+}
+
+int openssl_peer_is_trusted(const SSL *ssl, SSL_CTX *context) {
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+    int purpose = SSL_is_server(ssl) ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;
+    return peer && chain_failure(peer, SSL_get_peer_cert_chain(ssl), context, purpose) == X509_V_OK;
+}
+
+int openssl_own_chain_failure(SSL_CTX *context, int purpose) {
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(context, &chain);
+    X509 *leaf = SSL_CTX_get0_certificate(context);
+    return leaf ? chain_failure(leaf, chain, context, purpose) : X509_V_ERR_UNSPECIFIED;
+}
+
 static int take(BIO *memory, char *text, size_t capacity) {
     char *bytes;
     long count = BIO_get_mem_data(memory, &bytes);

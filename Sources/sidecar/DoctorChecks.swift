@@ -22,13 +22,9 @@ enum CertificateCheck {
     private static let lastPart: Int64 = 10
 
     static func findings(_ configuration: Configuration, now: Int64) -> [Diagnosis] {
-        let material: TLSMaterial
-        do throws(CertificateProblems) {
-            material = try CertificateLoader.load(
-                configuration.tls.directories, needsServer: configuration.acceptsMutualTLS,
-                needsClient: configuration.opensMutualTLS, now: now)
-        } catch {
-            return error.sentences.map {
+        let survey = CertificateSurvey.take(CertificateSource(configuration), now: now)
+        guard let material = survey.material else {
+            return survey.problems.map {
                 .problem(.certificates, $0, fix: "put right files there (a Secret, or the issuer that writes it)")
             }
         }
@@ -36,7 +32,10 @@ enum CertificateCheck {
             .certificates,
             "trust anchors: \(material.serverTrust.count) to verify clients, \(material.clientTrust.count) to verify servers"
         )
-        return judge(material.server, "server", now) + judge(material.client, "client", now) + [anchors]
+        let warnings = survey.warnings.map {
+            Diagnosis.warning(.certificates, $0, fix: "see docs/certificates.md, and `sidecar certs check`")
+        }
+        return warnings + judge(material.server, "server", now) + judge(material.client, "client", now) + [anchors]
     }
 
     private static func judge(_ pair: Credentials?, _ role: String, _ now: Int64) -> [Diagnosis] {
@@ -66,9 +65,4 @@ enum SandboxCheck {
         }
         return .ok(.sandbox, "the kernel has Landlock, version \(version)")
     }
-}
-
-extension Configuration {
-    fileprivate var acceptsMutualTLS: Bool { inbound.listenPort != nil || capture.isTransparent }
-    fileprivate var opensMutualTLS: Bool { capture.isTransparent || outbound.proxyPort != nil }
 }

@@ -2,6 +2,7 @@
 indirect enum JSONValue: CustomStringConvertible {
     case string(String)
     case bool(Bool)
+    case integer(Int64)
     case null
     case array([JSONValue])
     case object([(String, JSONValue)])
@@ -10,6 +11,7 @@ indirect enum JSONValue: CustomStringConvertible {
         switch self {
         case .string(let text): JSONValue.quoted(text)
         case .bool(let flag): "\(flag)"
+        case .integer(let number): "\(number)"
         case .null: "null"
         case .array(let items): "[" + items.map(\.description).joined(separator: ",") + "]"
         case .object(let members):

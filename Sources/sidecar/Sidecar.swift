@@ -9,8 +9,8 @@ struct Sidecar: ParsableCommand {
         discussion: "Settings come from the environment; see docs/configuration.md.",
         version: Version.text,
         subcommands: [
-            RunCommand.self, InitCommand.self, DoctorCommand.self, ProbeCommand.self, WaitCommand.self,
-            QuitCommand.self,
+            RunCommand.self, InitCommand.self, CertsCommand.self, DoctorCommand.self, ProbeCommand.self,
+            WaitCommand.self, QuitCommand.self,
         ],
         defaultSubcommand: RunCommand.self)
 

@@ -17,9 +17,12 @@ struct CertificateLoaderTests {
     }
 
     private func load(needsServer: Bool = true, needsClient: Bool = false) throws(CertificateProblems) -> TLSMaterial {
-        try CertificateLoader.load(
-            CertificateDirectories(server: server.path, client: client.path, ca: ca.path),
-            needsServer: needsServer, needsClient: needsClient, now: Int64(time(nil)))
+        try LoadedCertificates(
+            CertificateSource(
+                CertificateDirectories(server: server.path, client: client.path, ca: ca.path),
+                needsServer: needsServer, needsClient: needsClient),
+            now: Int64(time(nil))
+        ).material
     }
 
     private func problems(needsServer: Bool = true, needsClient: Bool = false) -> [String] {
@@ -281,9 +284,11 @@ struct CertificateLoaderTests {
         try server.write(authority.issue("a").certificatePEM, to: "tls.crt")
         try server.write(authority.issue("b").keyPEM(), to: "tls.key")
         do throws(CertificateProblems) {
-            _ = try CertificateLoader.load(
-                CertificateDirectories(server: server.path, client: server.path, ca: ca.path),
-                needsServer: true, needsClient: true, now: Int64(time(nil)))
+            _ = try LoadedCertificates(
+                CertificateSource(
+                    CertificateDirectories(server: server.path, client: server.path, ca: ca.path),
+                    needsServer: true, needsClient: true),
+                now: Int64(time(nil)))
             Issue.record("a wrong key was taken")
         } catch {
             #expect(error.sentences.count == 1, "\(error.sentences)")

@@ -28,11 +28,17 @@ import Testing
         #expect(configuration.capture.proxyMark == Configuration.Mark(value: 0x5c1, mask: 0xfff))
         #expect(configuration.outbound.mtlsCIDRs.count == 5)
         #expect(configuration.outbound.verify == .full)
+        #expect(configuration.tls.checksPeerExpiry)
         #expect(configuration.outbound.proxyPort == nil)
         #expect(configuration.monitor.port == 8081)
         #expect(configuration.workerThreads == 2)
         #expect(configuration.timeouts.response == 0)
         #expect(configuration.ownPorts.description == "8081,8443")
+    }
+
+    @Test func peersMayOutliveTheirCertificates() throws {
+        #expect(try !parse(["PEER_EXPIRY_CHECK": "false"]).tls.checksPeerExpiry)
+        #expect(problems(["PEER_EXPIRY_CHECK": "later"]).first?.contains("PEER_EXPIRY_CHECK=later") == true)
     }
 
     @Test func emptyDisablesThePortAndZeroTheMonitor() throws {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -63,6 +64,23 @@ int linux_signalfd(const int *signals, int count);
 /// The number of the next pending signal, or -EAGAIN.
 int linux_signalfd_next(int descriptor);
 void linux_ignore_sigpipe(void);
+
+// MARK: inotify
+
+/// Non-blocking and close-on-exec.
+int linux_inotify(void);
+/// Watches what a path leads to, adding to what is watched there already; answers the watch's number.
+int linux_inotify_add(int descriptor, const char *path, uint32_t events);
+int linux_inotify_remove(int descriptor, int watch);
+/// Reads as many whole events as fit; -EAGAIN when there is none.
+int linux_inotify_read(int descriptor, void *events, size_t capacity);
+/// The event at an offset of what was read; answers the offset of the next one, 0 at the end. The name ends with a zero
+/// and is empty when the event is about the directory itself.
+size_t linux_inotify_event(
+    const void *events, size_t count, size_t offset, int *watch, uint32_t *kinds, const char **name);
+
+// MARK: threads and time
+
 /// Names the calling thread, as `ps -L` shows it; at most 15 bytes.
 void linux_name_thread(const char *name);
 

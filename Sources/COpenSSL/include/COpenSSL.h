@@ -56,6 +56,15 @@ void openssl_forget_verify_failure(void);
 /// 1 when the session can be resumed and the certificate that opened it is still valid.
 int openssl_session_is_usable(SSL_SESSION *session);
 
+/// Seconds since the epoch when the peer's certificate expires; INT64_MAX without one.
+int64_t openssl_peer_expiry(const SSL *ssl);
+/// The trust anchor that the handshake found for the peer; NULL after a resumed one, which looked for none.
+X509 *openssl_peer_anchor(const SSL *ssl);
+/// 1 when the peer's certificate leads to a trust anchor of the context, by what the peer sent in this handshake.
+int openssl_peer_is_trusted(const SSL *ssl, SSL_CTX *context);
+/// An X509_V code: whether the context's own certificate leads to a trust anchor of the same context.
+int openssl_own_chain_failure(SSL_CTX *context, int purpose);
+
 static inline int openssl_reason(unsigned long error) { return ERR_GET_REASON(error); }
 static inline int openssl_library(unsigned long error) { return ERR_GET_LIB(error); }
 

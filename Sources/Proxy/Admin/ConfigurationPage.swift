@@ -24,6 +24,7 @@ extension Configuration {
             ("CONNECT_TIMEOUT_SECS", "\(timeouts.connect)"), ("RESPONSE_TIMEOUT_SECS", "\(timeouts.response)"),
             ("SHUTDOWN_TIMEOUT_SECS", "\(timeouts.shutdown)"), ("POD_NAME", pod.name),
             ("POD_NAMESPACE", pod.namespace), ("SANDBOX", "\(isSandboxed)"),
+            ("PEER_EXPIRY_CHECK", "\(tls.checksPeerExpiry)"),
         ]
     }
 

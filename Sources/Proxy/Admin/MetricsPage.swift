@@ -4,7 +4,8 @@ import COpenSSL
 struct MetricsPage {
     let counters: Counters
     let material: TLSMaterial?
-    let reloads: ReloadStatus
+    let reloads: UInt64
+    let reloadFailures: UInt64
     let droppedLogLines: UInt64
     /// By readers of `/flows`; the workers have their own count.
     let droppedFlows: UInt64
@@ -29,7 +30,7 @@ struct MetricsPage {
     // MARK: names of old
 
     private func writeInbound(to text: inout MetricsText) {
-        counter("tls_reloads_total", "Certificate reloads that took effect.", reloads.successes, &text)
+        counter("tls_reloads_total", "Certificate reloads that took effect.", reloads, &text)
         counter(
             "mtls_failures_total", "Inbound TLS handshakes that failed, most of them for want of a good certificate.",
             failures(.server), &text)
@@ -153,7 +154,15 @@ struct MetricsPage {
         counter(
             "sidecar_tls_reload_failures_total",
             "Certificate reloads that were refused, the old ones staying in force.",
-            reloads.failures, &text)
+            reloadFailures, &text)
+        text.begin(
+            "sidecar_outlived_peers_total", .counter,
+            "Connections ended gently because the peer would be refused by now.")
+        text.sample(counters.peersExpired, ("reason", "expired"))
+        text.sample(counters.peersDistrusted, ("reason", "anchor_removed"))
+        counter(
+            "sidecar_outlived_peers_cut_total", "Those of them that were cut after the time they were given.",
+            counters.peersCut, &text)
         text.begin(
             "sidecar_certificate_expiry_timestamp_seconds", .gauge,
             "When the certificates of a role expire: a pair with its chain's first, trust anchors with their last.")

@@ -10,11 +10,6 @@ final class Monitor {
     let flows = FlowHub()
     let sink: LogSink
     let version: String
-    /// The certificates in force; nil before the start.
-    var material: TLSMaterial? {
-        didSet { health.expiry = material?.expiry }
-    }
-    var reloads = ReloadStatus()
     var handshakes = HandshakeRing()
     var readiness: ReadinessProbe?
 

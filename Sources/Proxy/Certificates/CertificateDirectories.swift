@@ -10,8 +10,3 @@ package struct CertificateDirectories: Sendable, Equatable {
         self.ca = ca
     }
 }
-
-/// Everything that is wrong with the certificate directories, a sentence each.
-package struct CertificateProblems: Error, Equatable {
-    package let sentences: [String]
-}

@@ -1,50 +1,46 @@
 import COpenSSL
 
-/// Reads the certificate directories into one checked snapshot: all of it, or the list of what is wrong.
-package struct CertificateLoader {
+/// Reads the certificate directories into one checked snapshot, and notes what it finds on the way.
+struct CertificateLoader {
     private let now: Int64
-    private var problems: [String] = []
+    private(set) var survey = CertificateSurvey()
     /// Files that exist and cannot be read: reported as such, and not as missing too.
     private var unreadableCount = 0
 
-    /// - Parameters:
-    ///   - needsServer: inbound connections are accepted.
-    ///   - needsClient: outbound connections are made; without, a missing client pair is no problem.
-    ///   - now: seconds since the epoch.
-    package static func load(
-        _ directories: CertificateDirectories, needsServer: Bool, needsClient: Bool, now: Int64
-    ) throws(CertificateProblems) -> TLSMaterial {
-        var loader = CertificateLoader(now: now)
-        let material = loader.material(directories, needsServer: needsServer, needsClient: needsClient)
-        if loader.problems.isEmpty { loader.rehearse(material, directories) }
-        guard loader.problems.isEmpty else { throw CertificateProblems(sentences: loader.problems) }
-        return material
-    }
-
-    private init(now: Int64) { self.now = now }
+    /// - Parameter now: seconds since the epoch.
+    init(now: Int64) { self.now = now }
 
     /// Once, although one directory may serve two purposes.
     private mutating func report(_ sentence: String) {
-        if !problems.contains(sentence) { problems.append(sentence) }
+        if !survey.problems.contains(sentence) { survey.problems.append(sentence) }
     }
 
-    private mutating func material(
-        _ directories: CertificateDirectories, needsServer: Bool, needsClient: Bool
-    ) -> TLSMaterial {
-        let server = CertificateDirectory(directories.server)
-        let client = CertificateDirectory(directories.client)
-        let ca = CertificateDirectory(directories.ca)
-        let serverPair = needsServer ? pair(in: server, "SERVER_CERT_DIR", .server) : nil
+    private mutating func warn(_ sentence: String) {
+        if !survey.warnings.contains(sentence) { survey.warnings.append(sentence) }
+    }
+
+    /// What is there, which is of use only when the survey has no problem.
+    mutating func load(_ source: CertificateSource) -> TLSMaterial {
+        let material = read(source)
+        if survey.problems.isEmpty { rehearse(material, source.directories) }
+        return material
+    }
+
+    private mutating func read(_ source: CertificateSource) -> TLSMaterial {
+        let server = CertificateDirectory(source.directories.server)
+        let client = CertificateDirectory(source.directories.client)
+        let ca = CertificateDirectory(source.directories.ca)
+        let serverPair = source.needsServer ? pair(in: server, "SERVER_CERT_DIR", .server) : nil
         let holdsClientPair = CertificateLoader.pairNames.contains { !client.read($0.certificate).isAbsent }
-        let clientPair = needsClient || holdsClientPair ? pair(in: client, "CLIENT_CERT_DIR", .client) : nil
-        let bundle = anchors(["ca-bundle.pem", "ca-bundle.crt", "ca.crt"], in: ca)
+        let clientPair = source.needsClient || holdsClientPair ? pair(in: client, "CLIENT_CERT_DIR", .client) : nil
+        let bundle = anchors(["ca-bundle.pem", "ca-bundle.crt", "ca.crt"], in: ca, .trustForAll)
         let own = ["ca.crt", "issuing_ca"]
-        let serverOwn = anchors(own, in: server)
-        let clientOwn = anchors(own, in: client)
-        if needsServer, let bundle, let serverOwn, bundle.isEmpty, serverOwn.isEmpty {
+        let serverOwn = anchors(own, in: server, .trustForClients)
+        let clientOwn = anchors(own, in: client, .trustForServers)
+        if source.needsServer, let bundle, let serverOwn, bundle.isEmpty, serverOwn.isEmpty {
             missTrust("clients", ca, server)
         }
-        if needsClient, let bundle, let clientOwn, bundle.isEmpty, clientOwn.isEmpty {
+        if source.needsClient, let bundle, let clientOwn, bundle.isEmpty, clientOwn.isEmpty {
             missTrust("servers", ca, client)
         }
         return TLSMaterial(
@@ -64,16 +60,28 @@ package struct CertificateLoader {
     private mutating func rehearse(_ material: TLSMaterial, _ directories: CertificateDirectories) {
         if material.server != nil {
             do throws(TLSConfigurationError) {
-                _ = try TLSContext.server(material, minimumVersion: .v1_2)
+                let context = try TLSContext.server(material, minimumVersion: .v1_2)
+                judgeChain(of: context, .server, directories.server)
             } catch {
                 report("the pair of \(directories.server) cannot be used: \(error)")
             }
         }
         do throws(TLSConfigurationError) {
-            _ = try TLSContext.client(material, minimumVersion: .v1_2)
+            let context = try TLSContext.client(material, minimumVersion: .v1_2)
+            if material.client != nil, !material.clientTrust.isEmpty {
+                judgeChain(of: context, .client, directories.client)
+            }
         } catch {
             report("the pair of \(directories.client) cannot be used: \(error)")
         }
+    }
+
+    /// Other pods mostly trust what this one trusts.
+    private mutating func judgeChain(of context: TLSContext, _ purpose: PairPurpose, _ directory: String) {
+        guard let failure = context.ownChainFailure(as: purpose) else { return }
+        warn(
+            "the certificate of \(directory) does not lead to a trust anchor of this pod (\(failure)): a peer with the "
+                + "same trust anchors refuses it")
     }
 
     // MARK: pairs
@@ -118,7 +126,10 @@ package struct CertificateLoader {
             report("\(certificateFile) holds no PEM certificate, or a damaged one")
             return nil
         }
-        var faults = PairCheck(file: certificateFile, purpose: purpose, now: now).faults(in: chain)
+        let check = PairCheck(file: certificateFile, purpose: purpose, now: now)
+        var faults = check.faults(in: chain)
+        for warning in check.warnings(of: leaf) { warn(warning) }
+        note(purpose.role, certificateFile, chain.compactMap { CertificateHandle(der: $0)?.summary })
         var keyDER: [UInt8] = []
         switch PEM.privateKey(key) {
         case .key(let handle) where handle.matches(leaf): keyDER = handle.der
@@ -137,7 +148,9 @@ package struct CertificateLoader {
     // MARK: trust
 
     /// The certificates of the first of the files that exists: none if none does, nil if one is no use.
-    private mutating func anchors(_ names: [String], in directory: CertificateDirectory) -> [[UInt8]]? {
+    private mutating func anchors(
+        _ names: [String], in directory: CertificateDirectory, _ role: CertificateSurvey.Role
+    ) -> [[UInt8]]? {
         let before = unreadableCount
         for name in names {
             guard let text = content(name, in: directory) else { continue }
@@ -145,15 +158,45 @@ package struct CertificateLoader {
                 report("\(directory.name(of: name)) holds no PEM certificate, or a damaged one")
                 return nil
             }
-            let ends = found.compactMap { CertificateHandle(der: $0)?.summary.notAfter }
-            if let last = ends.max(), last < now {
-                report(
-                    "every certificate of \(directory.name(of: name)) has expired, the last at "
-                        + "\(Timestamp.text(seconds: last)): renew the authority")
-            }
+            let file = directory.name(of: name)
+            judge(found.compactMap(Anchor.init(der:)), file, role)
             return found
         }
         return unreadableCount == before ? [] : nil
+    }
+
+    /// Parsing is what costs, and a bundle may be long: each is looked at once.
+    private struct Anchor {
+        let summary: CertificateSummary
+        let isAuthority: Bool
+
+        init?(der: [UInt8]) {
+            guard let certificate = CertificateHandle(der: der) else { return nil }
+            summary = certificate.summary
+            isAuthority = certificate.isAuthority
+        }
+    }
+
+    private mutating func judge(_ anchors: [Anchor], _ file: String, _ role: CertificateSurvey.Role) {
+        note(role, file, anchors.map(\.summary))
+        if let last = anchors.map(\.summary.notAfter).max(), last < now {
+            return report(
+                "every certificate of \(file) has expired, the last at \(Timestamp.text(seconds: last)): renew the "
+                    + "authority")
+        }
+        for anchor in anchors {
+            let (subject, end) = (anchor.summary.subject, anchor.summary.notAfter)
+            if end < now { warn("\(subject) of \(file) has expired at \(Timestamp.text(seconds: end)): remove it") }
+            if !anchor.isAuthority {
+                warn("\(subject) of \(file) is not the certificate of an authority: it vouches for itself only")
+            }
+        }
+    }
+
+    private mutating func note(
+        _ role: CertificateSurvey.Role, _ file: String, _ certificates: [CertificateSummary]
+    ) {
+        survey.files.append(CertificateSurvey.File(role: role, path: file, certificates: certificates))
     }
 
     private mutating func content(_ name: String, in directory: CertificateDirectory) -> [UInt8]? {

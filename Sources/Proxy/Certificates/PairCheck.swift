@@ -11,6 +11,13 @@ enum PairPurpose {
         }
     }
 
+    var role: CertificateSurvey.Role {
+        switch self {
+        case .server: .server
+        case .client: .client
+        }
+    }
+
     var number: CInt {
         switch self {
         case .server: X509_PURPOSE_SSL_SERVER
@@ -48,6 +55,25 @@ struct PairCheck {
             }
         }
         return faults
+    }
+
+    /// A sentence for each thing that is legal and seldom meant.
+    func warnings(of leaf: borrowing CertificateHandle) -> [String] {
+        var warnings: [String] = []
+        if leaf.isIssued(by: leaf) {
+            warnings.append(
+                "the certificate of \(file) is self-signed: peers accept it only if it is their trust anchor")
+        }
+        if leaf.summary.names.isEmpty {
+            switch purpose {
+            case .server:
+                warnings.append(
+                    "the certificate of \(file) has no subject alternative name: a client that verifies names refuses it"
+                )
+            case .client: break
+            }
+        }
+        return warnings
     }
 
     private func validity(of summary: CertificateSummary, _ what: String) -> [String] {

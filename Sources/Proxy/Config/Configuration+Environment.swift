@@ -135,7 +135,8 @@ extension Configuration {
                 ca: directory(&reader, "CA_DIR", default: "/etc/ca")),
             minimumVersion: reader.value("TLS_MIN_VERSION", default: .v1_2, "1.2 or 1.3") { text in
                 text == "1.2" ? .v1_2 : text == "1.3" ? .v1_3 : nil
-            })
+            },
+            checksPeerExpiry: reader.bool("PEER_EXPIRY_CHECK", default: true))
     }
 
     private static func directory(

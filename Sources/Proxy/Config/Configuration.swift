@@ -67,6 +67,8 @@ package struct Configuration: Sendable, Equatable {
     package struct TLS: Sendable, Equatable {
         package var directories: CertificateDirectories
         package var minimumVersion: TLSVersion
+        /// Connections end when their peer would be refused by now.
+        package var checksPeerExpiry: Bool
     }
 
     package struct Monitor: Sendable, Equatable {

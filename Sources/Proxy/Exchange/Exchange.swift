@@ -138,7 +138,7 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
-                requestMustWait()  // more than is kept could not be sent
+                if !requestIsWhole { requestMustWait() }
                 return true
             }
             isWaiting = false
@@ -158,8 +158,8 @@ class Exchange: ChannelUser {
         guard isWaiting else { return }
         isWaiting = false
         if let error { return upstreamFailed(.channel(error), repeat: .never) }
+        requestMayGoOn()
         resend(fresh: false)
-        if !isWaiting { requestMayGoOn() }
     }
 
     // MARK: repeating

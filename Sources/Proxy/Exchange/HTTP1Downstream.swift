@@ -43,6 +43,9 @@ final class HTTP1Downstream: Exchange {
         }
     }
 
+    /// No other request is to begin after the next answer.
+    private var isEnding: Bool { worker.isDraining || channel.isEnding }
+
     // MARK: reading
 
     override func channelReadable(_ channel: Channel) {
@@ -126,7 +129,7 @@ final class HTTP1Downstream: Exchange {
         channel.clearDeadline()
         minorVersion = head.minorVersion
         // What a client sends behind a CONNECT that fails is no request.
-        keepsAlive = head.keepsAlive && !worker.isDraining && head.method != .connect
+        keepsAlive = head.keepsAlive && !isEnding && head.method != .connect
         body = BodyDecoder(head.framing)
         guard beginRequest(head, in: rest, isWhole: body.isFinished) else {
             // Answered already, with an error; the head is consumed all the same.
@@ -201,7 +204,7 @@ final class HTTP1Downstream: Exchange {
 
     override func writeHead(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         let rewrite = ResponseRewrite(
-            for: head, minorVersion: minorVersion, closes: !keepsAlive || worker.isDraining || !requestIsWhole)
+            for: head, minorVersion: minorVersion, closes: !keepsAlive || isEnding || !requestIsWhole)
         keepsAlive = !rewrite.closesDownstream
         chunksAnswer = rewrite.chunksBody
         rewrite.write(head, from: bytes, into: openOutbox())
@@ -230,7 +233,7 @@ final class HTTP1Downstream: Exchange {
     }
 
     override func writeError(_ status: UInt16, _ reason: StaticString) {
-        keepsAlive = keepsAlive && requestIsWhole
+        keepsAlive = keepsAlive && requestIsWhole && !isEnding
         openOutbox().appendErrorResponse(
             status: status, reason, close: !keepsAlive, headRequest: method == .head)
     }
@@ -312,7 +315,7 @@ final class HTTP1Downstream: Exchange {
     override func answerEnded() {
         guard keepsAlive, requestIsWhole else { return closeGently() }
         phase = .awaitingRequest
-        channel.setDeadline(after: worker.isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
+        channel.setDeadline(after: isEnding ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
         if !carry.isEmpty { channel.readLater() }
         channel.resumeReading()
     }
@@ -353,7 +356,7 @@ final class HTTP1Downstream: Exchange {
     override var connectionRecord: ConnectionRecord? { record.connection }
 
     override func channelDraining(_ channel: Channel) {
-        keepsAlive = false
+        // An answer that has promised to keep the connection is followed by one that does not.
         if phase == .awaitingRequest, carry.isEmpty { channel.setDeadline(after: Limits.drainGraceMicroseconds) }
     }
 }

@@ -286,9 +286,7 @@ final class HTTP1Upstream: ChannelUser {
     private func answered(isClean: Bool) {
         guard let exchange else { return end() }
         self.exchange = nil
-        if let origination = pool.target.tls, let resumption = channel.resumption() {
-            origination.resumption = resumption
-        }
+        pool.target.tls?.remember(channel)
         if isClean, keepsAlive, requestIsWhole, channel.isOpen {
             isReused = true
             isPooled = true

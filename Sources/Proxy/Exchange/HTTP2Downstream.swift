@@ -22,6 +22,7 @@ final class HTTP2Downstream: HTTP2Connection {
         rest()
         scheduleFlush()
         if !bytes.isEmpty { receive(bytes.span) }
+        if channel.isEnding { channelDraining(channel) }
         channel.readLater()
     }
 

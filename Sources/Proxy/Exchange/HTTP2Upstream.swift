@@ -19,7 +19,7 @@ final class HTTP2Upstream: HTTP2Connection {
 
     /// Another stream may begin.
     var hasRoom: Bool {
-        !isOver && !isLeaving && session.takesRequests
+        !isOver && !isLeaving && pool.isCurrent(channel) && session.takesRequests
             && session.activeStreams < min(session.peerConcurrentStreams, pool.streamsPerConnection)
     }
 
@@ -42,9 +42,7 @@ final class HTTP2Upstream: HTTP2Connection {
     func begin() {
         rest()
         scheduleFlush()
-        if let origination = pool.target.tls, let resumption = channel.resumption() {
-            origination.resumption = resumption
-        }
+        pool.target.tls?.remember(channel)
     }
 
     override func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: Span<UInt8>) {
@@ -72,9 +70,7 @@ final class HTTP2Upstream: HTTP2Connection {
     }
 
     private func becameIdle() {
-        if let origination = pool.target.tls, let resumption = channel.resumption() {
-            origination.resumption = resumption
-        }
+        pool.target.tls?.remember(channel)
         if isLeaving || worker.isDraining { session.terminate(HTTP2ErrorCode.none) }
     }
 

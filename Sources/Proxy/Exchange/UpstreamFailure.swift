@@ -47,7 +47,7 @@ enum UpstreamFailure {
             case .connect, .connectTimedOut, .handshake, .handshakeTimedOut: "UF"
             case .noAddress, .lookUpTimedOut: "DF"
             case .loop: "NR"
-            case .tls, .broken: "UC"
+            case .tls, .broken, .peerOutlived: "UC"
             }
         case .closedEarly: "UC"
         case .reset: "UR"

@@ -44,7 +44,11 @@ final class UpstreamPool {
     // MARK: HTTP/1.1
 
     private func takeHTTP1(fresh: Bool) throws(ChannelError) -> HTTP1Upstream {
-        if !fresh, let upstream = idle.popLast() {
+        while !fresh, let upstream = idle.popLast() {
+            guard isCurrent(upstream.channel) else {
+                upstream.channel.close()
+                continue
+            }
             busyCount += 1
             return upstream
         }
@@ -56,7 +60,9 @@ final class UpstreamPool {
     /// The request is over and the connection is good for another.
     func giveBack(_ upstream: HTTP1Upstream) {
         busyCount -= 1
-        guard idle.count < Limits.idlePerPool, !worker.isDraining else { return upstream.channel.close() }
+        guard idle.count < Limits.idlePerPool, !worker.isDraining, isCurrent(upstream.channel),
+            !upstream.channel.isEnding
+        else { return upstream.channel.close() }
         idle.append(upstream)
         upstream.channel.setDeadline(after: worker.timeouts.idle)
     }
@@ -109,6 +115,15 @@ final class UpstreamPool {
         case .failed(let error): failure = error
         }
         for exchange in negotiation.waiting { exchange.connectionIsKnown(failure) }
+        // Certificates that changed during its handshake: it serves those who waited for it, and no others.
+        if case .http2(let channel) = outcome, channel.isOpen, !isCurrent(channel) { closeIdle() }
+    }
+
+    // MARK: certificates
+
+    /// The connection was made, or will be, with the certificates that are in force.
+    func isCurrent(_ channel: Channel) -> Bool {
+        channel.phase == .connecting || channel.tlsContext === target.tls?.context
     }
 
     // MARK: the end

@@ -95,7 +95,7 @@ final class UpstreamDirectory {
         return pool
     }
 
-    private func origination(_ context: TLSContext, to server: ServerName) -> TLSOrigination {
+    private func origination(_ context: CurrentContext, to server: ServerName) -> TLSOrigination {
         let verification: ServerVerification =
             switch worker.configuration.outbound.verify {
             case .full: .full(server)
@@ -109,6 +109,13 @@ final class UpstreamDirectory {
     func plainTarget(_ endpoint: Endpoint) -> ConnectTarget {
         ConnectTarget(
             endpoints: [endpoint], options: .init(mark: worker.proxyMark), timeouts: worker.timeouts.connecting)
+    }
+
+    /// Ends the connections made with certificates that are no longer in force: at once where nothing runs on them.
+    func closeIdleTLS() {
+        if let explicitPool, explicitPool.target.tls != nil { explicitPool.closeIdle() }
+        for pool in peerPools.values { pool.closeIdle() }
+        for pool in forwardPools.values { pool.closeIdle() }
     }
 
     func closeIdle() {

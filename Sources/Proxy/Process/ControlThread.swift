@@ -31,6 +31,7 @@ final class ControlThread {
     private var captureWatch: CaptureWatch?
     private var reader: MailboxReader<Message>?
     private var signals: SignalReader?
+    private var certificates: CertificateWatcher?
     private let shutdownLimit = Deadline()
 
     init(_ configuration: Configuration, logger: Logger, sink: LogSink, version: String) throws(FatalError) {
@@ -61,6 +62,17 @@ final class ControlThread {
         }
     }
 
+    /// Will keep the workers' certificates those of the directories.
+    func watch(_ loaded: LoadedCertificates) throws(FatalError) {
+        let watcher = try system { () throws(SystemError) in
+            try CertificateWatcher(loaded, logger, in: reactor) { [unowned self] material in
+                for worker in workers { worker.send(.material(material)) }
+            }
+        }
+        certificates = watcher
+        health.certificates = watcher.status
+    }
+
     /// Starts the workers and runs until the last one has ended.
     func run(_ setup: WorkerSetup, _ sockets: consuming [ListeningSocket]) throws(FatalError) {
         for index in 0..<configuration.workerThreads {
@@ -70,8 +82,8 @@ final class ControlThread {
             workers.append(messages)
             surveys.workerStarted(index)
         }
+        certificates?.start()
         runningWorkers = workers.count
-        monitor.material = setup.material
         watchReadiness(setup.names)
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()

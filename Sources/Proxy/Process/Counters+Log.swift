@@ -17,6 +17,7 @@ extension Counters {
             "upstream_failures": "\(upstreamFailures)", "retries": "\(retries)",
             "plaintext_refused": "\(plaintext.total.refused)", "plaintext_allowed": "\(plaintext.total.allowed)",
             "http2_violations": "\(http2Violations)",
+            "peers_expired": "\(peersExpired)", "peers_distrusted": "\(peersDistrusted)", "peers_cut": "\(peersCut)",
         ]
     }
 }

@@ -24,7 +24,7 @@ package struct ProxyProcess {
     /// - Parameter verify: says what differs between the kernel's capture rules and those that the configuration needs.
     package func run(verifyingCapture verify: @escaping CaptureWatch.Verify) throws(FatalError) {
         linux_ignore_sigpipe()
-        let material = try loadMaterial()
+        let certificates = try loadCertificates()
         let isTransparent = configuration.capture.isTransparent
         try system { () throws(SystemError) in try Privileges.raise() }
         if isTransparent, !Privileges.allowTransparency {
@@ -50,20 +50,17 @@ package struct ProxyProcess {
         if isTransparent { try control.watchCapture(verify) }
         let names = try system { () throws(SystemError) in try NameService() }
         let setup = WorkerSetup(
-            configuration: configuration, material: material, logger: logger, sink: sink, names: names,
+            configuration: configuration, material: certificates.material, logger: logger, sink: sink, names: names,
             control: control.mailbox, connections: ConnectionBudget(limit: configuration.maxConnections))
+        try control.watch(certificates)
         try control.run(setup, consume sockets)
         sink.flush()
     }
 
-    private func loadMaterial() throws(FatalError) -> TLSMaterial {
-        let directories = configuration.tls.directories
+    private func loadCertificates() throws(FatalError) -> LoadedCertificates {
         do throws(CertificateProblems) {
-            return try CertificateLoader.load(
-                CertificateDirectories(server: directories.server, client: directories.client, ca: directories.ca),
-                needsServer: configuration.inbound.listenPort != nil || configuration.capture.isTransparent,
-                needsClient: configuration.capture.isTransparent || configuration.outbound.proxyPort != nil,
-                now: linux_wall_microseconds() / 1_000_000)
+            return try LoadedCertificates(
+                CertificateSource(configuration), now: linux_wall_microseconds() / 1_000_000)
         } catch {
             throw FatalError(error.sentences)
         }

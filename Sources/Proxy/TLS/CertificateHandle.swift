@@ -34,6 +34,9 @@ import COpenSSL
         unsafe openssl_is_issued_by(raw, issuer.raw) == 1
     }
 
+    /// It may issue certificates (RFC 5280 section 4.2.1.9); the oldest have no field to say so.
+    var isAuthority: Bool { unsafe X509_check_ca(raw) != 0 }
+
     func mayServe(as purpose: CInt) -> Bool { unsafe openssl_has_purpose(raw, purpose) == 1 }
 
     var summary: CertificateSummary {

@@ -90,6 +90,13 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
         }
     }
 
+    /// Why the pair that is presented does not lead to a trust anchor of the same context, in words; nil when it does.
+    func ownChainFailure(as purpose: PairPurpose) -> String? {
+        let code = unsafe openssl_own_chain_failure(raw, purpose.number)
+        guard code != X509_V_OK else { return nil }
+        return unsafe X509_verify_cert_error_string(Int(code)).map { unsafe String(cString: $0) } ?? "error \(code)"
+    }
+
     /// 32 bytes that differ when the trust set does (SSL_CTX_set_session_id_context(3)).
     private static func sessionContext(_ anchors: [[UInt8]]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)

@@ -182,6 +182,18 @@ import Glibc
         return unsafe PeerIdentity(CertificateHandle(owning: certificate))
     }
 
+    /// Seconds since the epoch when the peer's certificate expires; `.max` without one.
+    var peerExpiry: Int64 { unsafe openssl_peer_expiry(raw) }
+
+    /// The trust anchor that vouched for the peer, as DER; nil after a resumed handshake, which looked for none.
+    var peerAnchor: [UInt8]? {
+        guard let anchor = unsafe openssl_peer_anchor(raw), unsafe X509_up_ref(anchor) == 1 else { return nil }
+        return unsafe CertificateHandle(owning: anchor).der
+    }
+
+    /// Whether a trust anchor of the context vouches for the peer, by the certificates of this handshake.
+    func peerIsTrusted(by context: TLSContext) -> Bool { unsafe openssl_peer_is_trusted(raw, context.raw) == 1 }
+
     /// The session for the next connection; under TLS 1.3 there is one only after the server's ticket was read.
     func resumption() -> TLSResumption? {
         guard let session = unsafe SSL_get1_session(raw) else { return nil }

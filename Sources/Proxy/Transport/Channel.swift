@@ -19,6 +19,8 @@ final class Channel: EventHandler {
     /// The socket's number, while there is one.
     private var raw: CInt?
     private var tls: TLSSession?
+    /// What the TLS session was made from.
+    private(set) var tlsContext: TLSContext?
     private(set) var phase: Phase
     var user: ChannelUser?
     /// Called once when the connection has been closed.
@@ -40,6 +42,11 @@ final class Channel: EventHandler {
     private var isDry = false
     private var writeSideIsShut = false
     private var afterDrain = AfterDrain.nothing
+
+    /// Seconds since the epoch when the peer's certificate expires; `.max` without one.
+    private(set) var peerExpiry = Int64.max
+    /// When, by the monotonic clock, the connection is cut because its peer would be refused by now; `.max` for never.
+    private(set) var endsAt = Int64.max
 
     private enum AfterDrain { case nothing, shutWrite, close }
 
@@ -97,6 +104,13 @@ final class Channel: EventHandler {
     /// A record that has come in part counts as pending for OpenSSL, which reads ahead; after a read that found nothing
     /// whole, only the socket can tell of more.
     var hasUnread: Bool { !isDry && (tls?.hasPending ?? false) }
+    /// No other request may begin on it.
+    var isEnding: Bool { endsAt != .max }
+    /// The peer has opened the connection.
+    var isServerSide: Bool { isAccepted }
+    /// The trust anchor that vouched for the peer, as DER; nil when none was looked for.
+    var peerAnchor: [UInt8]? { tls?.peerAnchor ?? nil }
+    func peerIsTrusted(by context: TLSContext) -> Bool { tls?.peerIsTrusted(by: context) ?? true }
     var isResumed: Bool { tls?.isResumed ?? false }
     var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
     var negotiatedProtocol: String? { tls?.negotiatedProtocol ?? nil }
@@ -132,6 +146,7 @@ final class Channel: EventHandler {
             fail(.handshake(error))
             return
         }
+        tlsContext = context
         phase = .handshaking
         reactor.setDeadline(self, after: timeout)
         continueHandshake()
@@ -216,6 +231,15 @@ final class Channel: EventHandler {
 
     /// Has the user called again at the end of this turn, as if bytes had come.
     func readLater() { if phase == .open { reactor.later(self) } }
+
+    /// Lets the user finish what runs; what is left at the given time is to be cut.
+    func end(at time: Int64) {
+        endsAt = time
+        user?.channelDraining(self)
+    }
+
+    /// Tells the user that the connection is of no more use.
+    func giveUp(_ error: ChannelError) { fail(error) }
 
     func setDeadline(after microseconds: Int64) { reactor.setDeadline(self, after: microseconds) }
     func clearDeadline() { reactor.clearDeadline(self) }
@@ -361,6 +385,7 @@ final class Channel: EventHandler {
     ) throws(ChannelError) {
         guard let raw else { return }
         do throws(TLSError) {
+            tlsContext = origination.context
             tls = try TLSSession(
                 clientSide: origination.context, descriptor: raw, verify: origination.verification,
                 offering: offer, resuming: origination.resumption)
@@ -389,6 +414,7 @@ final class Channel: EventHandler {
         phase = .open
         blocksOnWrite = false
         clearDeadline()
+        if let expiry = tls?.peerExpiry { peerExpiry = expiry }
         if queuedBytes > 0 {
             flush()
         } else if afterDrain == .shutWrite {
@@ -487,6 +513,7 @@ final class Channel: EventHandler {
         connector = nil
         if isRegistered, let raw { reactor.deregister(self, raw, isPolled: isPolled) }
         tls = nil
+        tlsContext = nil
         raw = nil
         socket = nil
         backlog = []

@@ -14,6 +14,8 @@ enum ChannelError: Error {
     case tls(TLSError)
     /// The kernel reported an error while bytes moved: reset, broken pipe, timed out.
     case broken(SystemError)
+    /// The peer would be refused by now, and its connection did not end in the time it was given.
+    case peerOutlived
 
     /// One sentence for the log.
     var sentence: String {
@@ -27,6 +29,7 @@ enum ChannelError: Error {
         case .handshakeTimedOut: "TLS handshake timed out"
         case .tls(let error): "TLS failed: \(error.detail)"
         case .broken(let error): "connection broke: \(SystemError.text(error.number))"
+        case .peerOutlived: "the peer's certificate has expired, or its trust anchor was removed"
         }
     }
 
@@ -35,7 +38,7 @@ enum ChannelError: Error {
         switch self {
         case .handshake(let error), .tls(let error): error.reason
         case .handshakeTimedOut: .timeout
-        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken: .connection
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken, .peerOutlived: .connection
         }
     }
 
@@ -43,7 +46,9 @@ enum ChannelError: Error {
     var certificate: TLSError.Certificate? {
         switch self {
         case .handshake(let error), .tls(let error): error.certificate
-        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .handshakeTimedOut, .broken: nil
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .handshakeTimedOut, .broken,
+            .peerOutlived:
+            nil
         }
     }
 
@@ -52,7 +57,7 @@ enum ChannelError: Error {
         switch self {
         case .connectTimedOut, .lookUpTimedOut, .handshakeTimedOut: true
         case .connect(let error, _): error.number == ETIMEDOUT
-        case .noAddress, .loop, .handshake, .tls, .broken: false
+        case .noAddress, .loop, .handshake, .tls, .broken, .peerOutlived: false
         }
     }
 }

@@ -19,6 +19,6 @@ class ChannelUser {
     var kind: StaticString { "closing" }
     /// What is known of a downstream connection, for the monitor port.
     var connectionRecord: ConnectionRecord? { nil }
-    /// The process is going away: finish what runs, start nothing new.
+    /// The process is going away, or the peer would be refused by now: finish what runs, start nothing new.
     func channelDraining(_ channel: Channel) {}
 }

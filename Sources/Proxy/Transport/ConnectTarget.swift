@@ -53,12 +53,23 @@ struct ConnectTimeouts: Sendable {
 
 /// The client side of TLS toward one destination; its connections share the ticket of the last session.
 final class TLSOrigination {
-    let context: TLSContext
+    private let current: CurrentContext
     let verification: ServerVerification
-    var resumption: TLSResumption?
+    private var last: (session: TLSResumption, context: TLSContext)?
 
-    init(context: TLSContext, verification: ServerVerification) {
-        self.context = context
+    init(context current: CurrentContext, verification: ServerVerification) {
+        self.current = current
         self.verification = verification
+    }
+
+    var context: TLSContext { current.context }
+
+    /// The session of an earlier connection. One of other certificates, or of another trust set, would bring them back.
+    var resumption: TLSResumption? { last.flatMap { $0.context === context ? $0.session : nil } }
+
+    /// Keeps the session of a connection for the next one.
+    func remember(_ channel: Channel) {
+        guard let session = channel.resumption(), let context = channel.tlsContext else { return }
+        last = (session, context)
     }
 }

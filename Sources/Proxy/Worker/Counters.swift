@@ -26,6 +26,12 @@ struct Counters: Sendable {
     var connectionLimitReached: UInt64 = 0
     var flowsDropped: UInt64 = 0
     var handshakeReportsDropped: UInt64 = 0
+    /// Connections ended gently because the peer's certificate has expired.
+    var peersExpired: UInt64 = 0
+    /// Connections ended gently because the peer's trust anchor was removed.
+    var peersDistrusted: UInt64 = 0
+    /// Those of both kinds that were cut after the time they were given.
+    var peersCut: UInt64 = 0
 
     // The forward proxy's.
     var outboundFailures: UInt64 = 0
@@ -149,6 +155,9 @@ struct Counters: Sendable {
         connectionLimitReached += other.connectionLimitReached
         flowsDropped += other.flowsDropped
         handshakeReportsDropped += other.handshakeReportsDropped
+        peersExpired += other.peersExpired
+        peersDistrusted += other.peersDistrusted
+        peersCut += other.peersCut
         outboundFailures += other.outboundFailures
         connects.add(other.connects)
         upgrades.add(other.upgrades)

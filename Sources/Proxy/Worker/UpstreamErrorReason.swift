@@ -22,7 +22,7 @@ enum UpstreamErrorReason: UInt8, CaseIterable, Sendable {
         case .loop: self = .loop
         case .handshake: self = .handshake
         case .handshakeTimedOut: self = .handshakeTimeout
-        case .tls: self = .tls
+        case .tls, .peerOutlived: self = .tls
         case .broken: self = .broken
         }
     }

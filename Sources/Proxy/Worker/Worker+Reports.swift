@@ -21,7 +21,7 @@ extension Worker {
         case .handshake, .handshakeTimedOut: handshakeFailed(.client, channel, error)
         // In TLS 1.3 a server refuses a client's certificate when the client is done already.
         case .tls(let error) where error.reason == .peerAlert: handshakeFailed(.client, channel, .handshake(error))
-        case .tls, .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken: break
+        case .tls, .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .broken, .peerOutlived: break
         }
     }
 

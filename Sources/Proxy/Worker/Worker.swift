@@ -11,6 +11,8 @@ final class Worker {
         /// Accept from this socket. It comes as a message so that the listener is the only one to hold on to it.
         case listen(ListeningSocket)
         case upstream([Endpoint])
+        /// Shake hands with these certificates from now on.
+        case material(TLSMaterial)
         /// The addresses of a name that this worker has asked for; empty for none.
         case addresses(of: String, [IPAddress])
         /// Answer `.counted`.
@@ -39,10 +41,11 @@ final class Worker {
     private let sink: LogSink
     private let accessLog: Configuration.AccessLog
 
-    let serverContext: TLSContext?
-    let clientContext: TLSContext?
+    private var material: TLSMaterial
+    private(set) var serverContext: TLSContext?
+    let clientContext: CurrentContext?
     /// Who this proxy is, for `By=` of X-Forwarded-Client-Cert: the first URI of its server certificate.
-    let serverURI: String?
+    var serverURI: String? { material.server?.leaf.uriNames.first }
 
     var requestParser: RequestParser
     var responseParser = ResponseParser()
@@ -70,6 +73,7 @@ final class Worker {
     private var connectionCount = 0
     private var handshakesSinceTrim = 0
     private let heapTrim = Deadline()
+    private var peerSweep: PeerSweep?
     /// What turns the monotonic clock into the wall clock, and when that was looked up: the wall clock may be set.
     private var wallOffset: Int64 = 0
     private var wallOffsetSince = Int64.min
@@ -93,11 +97,12 @@ final class Worker {
         serverContext =
             setup.material.server == nil
             ? nil : try TLSContext.server(setup.material, minimumVersion: minimum)
-        clientContext = try TLSContext.client(setup.material, minimumVersion: minimum)
-        serverURI = setup.material.server?.leaf.uriNames.first
+        clientContext = CurrentContext(try TLSContext.client(setup.material, minimumVersion: minimum))
+        material = setup.material
         try heapTrim.attach(to: reactor)
         heapTrim.action = { [unowned self] in trimHeap() }
         reactor.turnEnded = { [unowned self] in turnEnded() }
+        if setup.configuration.tls.checksPeerExpiry { peerSweep = try PeerSweep(self) }
     }
 
     /// The life of a worker's thread; answers what it has counted.
@@ -173,6 +178,7 @@ final class Worker {
         switch message {
         case .listen(let socket): listen(on: socket)
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
+        case .material(let material): use(material)
         case .addresses(let name, let addresses): names.answered(name, addresses)
         case .count: report(.counted(counters))
         case .describe: describe()
@@ -187,8 +193,33 @@ final class Worker {
 
     private func ease() {
         isDraining = true
-        for case let channel as Channel in reactor.registeredHandlers { channel.user?.channelDraining(channel) }
+        for channel in channels { channel.user?.channelDraining(channel) }
     }
+
+    /// Every handshake from now on uses the new material; connections that stand go on.
+    private func use(_ new: TLSMaterial) {
+        let change = MaterialChange(from: material, to: new)
+        let minimum = configuration.tls.minimumVersion
+        do throws(TLSConfigurationError) {
+            let server =
+                !change.changesServerSide || new.server == nil
+                ? serverContext : try TLSContext.server(new, minimumVersion: minimum)
+            if change.changesClientSide {
+                clientContext?.context = try TLSContext.client(new, minimumVersion: minimum)
+                // Idle connections show the old certificate; those at work finish what they do.
+                upstreams.closeIdleTLS()
+            }
+            (serverContext, material) = (server, new)
+        } catch {
+            // It was rehearsed on the control thread, so this is a want of memory.
+            logger.critical("a worker cannot use the new certificates", metadata: ["error": "\(error)"])
+            return
+        }
+        if !change.serverTrust.removed.isEmpty || !change.clientTrust.removed.isEmpty { peerSweep?.anchorsRemoved(new) }
+    }
+
+    /// The connections of this worker, in both directions.
+    var channels: [Channel] { reactor.registeredHandlers.compactMap { $0 as? Channel } }
 
     private func drain() {
         guard !isEnding else { return }

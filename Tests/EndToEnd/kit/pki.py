@@ -50,8 +50,9 @@ class Pair:
 class Authority:
     """A certificate authority that issues whatever a test asks for."""
 
-    def __init__(self, name: str = "Test CA"):
-        key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, name: str = "Test CA", key: ec.EllipticCurvePrivateKey | None = None):
+        self.name = name
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
             x509.CertificateBuilder()
@@ -72,6 +73,10 @@ class Authority:
     def pem(self) -> bytes:
         return self.pair.certificate_pem
 
+    def renewed(self) -> "Authority":
+        """The same name and key under another certificate."""
+        return Authority(self.name, self.pair.key)
+
     def write(self, directory: Path, name: str = "ca.crt") -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
@@ -83,9 +88,10 @@ class Authority:
         self, common_name: str, *, usages: tuple = (SERVER, CLIENT), dns: tuple[str, ...] = (),
         addresses: tuple[str, ...] = (), uris: tuple[str, ...] = (), not_before: timedelta = timedelta(days=-1),
         not_after: timedelta = timedelta(days=90), serial: int | None = None, organization: str | None = None,
+        key: ec.EllipticCurvePrivateKey | None = None,
     ) -> Pair:
         """A leaf; `not_before` and `not_after` count from now."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)] if organization else []
         attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
         builder = (
@@ -112,6 +118,10 @@ class Authority:
 
     def client(self, common_name: str = "client", **fields) -> Pair:
         return self.issue(common_name, usages=(CLIENT,), **fields)
+
+    def self_signed(self) -> Pair:
+        """A client's leaf with the authority's own name and key."""
+        return self.client(self.name, key=self.pair.key)
 
     def expired(self, common_name: str = "expired", **fields) -> Pair:
         return self.client(common_name, not_before=timedelta(days=-2), not_after=timedelta(hours=-1), **fields)

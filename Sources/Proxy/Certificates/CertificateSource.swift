@@ -1,0 +1,43 @@
+/// Where certificates come from, and which of them this process cannot do without.
+package struct CertificateSource: Sendable, Equatable {
+    package var directories: CertificateDirectories
+    /// Inbound connections are accepted.
+    package var needsServer: Bool
+    /// Outbound connections are made; without, a missing client pair is no problem.
+    package var needsClient: Bool
+
+    package init(_ directories: CertificateDirectories, needsServer: Bool, needsClient: Bool) {
+        self.directories = directories
+        self.needsServer = needsServer
+        self.needsClient = needsClient
+    }
+
+    package init(_ configuration: Configuration) {
+        let isTransparent = configuration.capture.isTransparent
+        self.init(
+            configuration.tls.directories,
+            needsServer: configuration.inbound.listenPort != nil || isTransparent,
+            needsClient: isTransparent || configuration.outbound.proxyPort != nil)
+    }
+
+    /// Every name under which a file may matter.
+    private static let names = [
+        "tls.crt", "tls.key", "certificate", "private_key", "ca-bundle.pem", "ca-bundle.crt", "ca.crt", "issuing_ca",
+    ]
+
+    /// A number that differs when the content of a file does, or whether it can be read.
+    func fingerprint() -> Int {
+        var hasher = Hasher()
+        for path in [directories.server, directories.client, directories.ca] {
+            let directory = CertificateDirectory(path)
+            for name in CertificateSource.names {
+                switch directory.read(name) {
+                case .bytes(let bytes): hasher.combine(bytes)
+                case .absent: hasher.combine(0)
+                case .unreadable(let why): hasher.combine(why)
+                }
+            }
+        }
+        return hasher.finalize()
+    }
+}

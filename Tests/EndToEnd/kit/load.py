@@ -1,0 +1,63 @@
+"""Steady load by h2load, which has to be lent a client certificate."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from .proxy import REPOSITORY
+
+SUMMARY = re.compile(
+    r"^requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout",
+    re.MULTILINE)
+
+
+def client_shim(directory: Path) -> Path:
+    """What `LD_PRELOAD` gives h2load the certificate with; the benchmarks' own."""
+    compiler = shutil.which("cc") or shutil.which("clang")
+    if not shutil.which("h2load") or not compiler:
+        pytest.skip("needs h2load and a C compiler")
+    library = directory / "h2load_shim.so"
+    source = REPOSITORY / "Benchmarks/h2load_shim.c"
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl", "-lssl"], check=True)
+    return library
+
+
+class Load:
+    """h2load again and again, a few seconds each, in a thread, until it is stopped; counts what it says."""
+
+    def __init__(self, shim: Path, url: str, pair: Path, *, clients: int, rate: int, options: tuple[str, ...] = ()):
+        """`rate` is requests a second over all `clients`."""
+        self.command = [
+            "h2load", "-c", str(clients), "-n", str(rate * 4), f"--rps={rate / clients}", *options, url]
+        self.environment = os.environ | {
+            "LD_PRELOAD": str(shim), "BENCH_CLIENT_CERT": str(pair / "tls.crt"), "BENCH_CLIENT_KEY": str(pair / "tls.key")}
+        self.total = self.succeeded = 0
+        self.faults: list[str] = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+        self.thread.start()
+
+    def work(self) -> None:
+        while not self.stopping.is_set():
+            done = subprocess.run(
+                self.command, env=self.environment, capture_output=True, text=True, timeout=120)
+            found = SUMMARY.search(done.stdout)
+            if not found:
+                self.faults.append(done.stdout + done.stderr)
+                return
+            self.total += int(found[1])
+            self.succeeded += int(found[2])
+            if found[1] != found[2]:
+                self.faults.append(found[0])
+
+    def stop(self) -> None:
+        """Waits for the round that runs."""
+        self.stopping.set()
+        self.thread.join()
