@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from kit.monitor import metrics
 from kit.process import wait_until
 from kit.proxy import Identities, Proxy
 from kit.reload import log_lines, shown_serial, wait_shown
@@ -102,10 +103,17 @@ def failures(proxy: Proxy) -> list[str]:
     return [line["reason"] for line in log_lines(proxy, "certificates not reloaded, the old ones stay in force")]
 
 
+def reloads(proxy: Proxy) -> tuple[float, float]:
+    """Taken and refused, as `/metrics` counts them."""
+    page = metrics(proxy)
+    return page.value("tls_reloads_total"), page.value("sidecar_tls_reload_failures_total")
+
+
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
 def test_the_old_material_stays_and_repair_is_enough(start_proxy, identities, home, case):
-    proxy = start_proxy(SERVER_CERT_DIR=str(home))
+    proxy = start_proxy(SERVER_CERT_DIR=str(home), ENABLE_METRICS="true")
     caller = identities.caller_directory
+    assert reloads(proxy) == (0, 0)
     old = shown_serial(proxy, caller)
     with proxy.connect() as standing:
         case.act(home, identities)
@@ -118,6 +126,8 @@ def test_the_old_material_stays_and_repair_is_enough(start_proxy, identities, ho
         assert shown_serial(proxy, caller) == old
         assert standing.request("/echo").status == 200
         assert not log_lines(proxy, "certificates reloaded")
+        taken, refused = reloads(proxy)
+        assert taken == 0 and refused >= 1
 
         fresh = identities.authority.server("repaired")
         fresh.write(home)
@@ -125,6 +135,7 @@ def test_the_old_material_stays_and_repair_is_enough(start_proxy, identities, ho
         wait_shown(proxy, fresh, caller)
         assert proxy.monitor("/ready") == (200, "ok\n")
         assert standing.request("/echo").status == 200
+        assert reloads(proxy)[0] >= 1
 
 
 def test_one_fault_is_said_once(start_proxy, identities, home):
@@ -173,7 +184,7 @@ def test_ready_turns_503_when_what_is_in_force_has_expired(start_proxy, identiti
     proxy = start_proxy(SERVER_CERT_DIR=str(home))
     assert "the server certificate expires at" in proxy.monitor("/ready")[1]
     wait_until(lambda: proxy.monitor("/ready")[0] == 503, "/ready answers 503", 8)
-    assert "the server certificate in force expired at" in proxy.monitor("/ready")[1]
+    assert "the server certificate expired at" in proxy.monitor("/ready")[1]
     identities.authority.server("renewed").write(home)
     wait_until(lambda: proxy.monitor("/ready") == (200, "ok\n"), "/ready recovers", 3)
 

@@ -3,6 +3,7 @@
 import pytest
 from kit import h2wire, pairing
 from kit.pairing import VERSIONS, seen
+from kit.upstream import RequestReader
 
 
 @pytest.fixture(params=VERSIONS)
@@ -174,3 +175,24 @@ def test_a_request_id_is_kept_or_made(caller):
 def test_traceparent_passes_through(caller):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     assert ask_seen(caller, ("traceparent", trace))["traceparent"] == [trace]
+
+
+@pytest.mark.parametrize("size", [60_000, 65_000, 65_536])
+def test_an_answers_head_as_large_as_is_read_is_sent_on(start_proxy, start_upstream, size):
+    """The library for HTTP/2 drops larger ones unless it is told otherwise, and their streams stand still."""
+    def serve_connection(stream):
+        reader = RequestReader(stream)
+        while reader.next():
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+            while size - len(head) > 1_000:
+                head += b"X-Part: %s\r\n" % (b"v" * 640)
+            head += b"X-Last: %s\r\n\r\n" % (b"v" * (size - len(head) - 12))
+            stream.sendall(head + b"ok")
+
+    proxy = start_proxy(upstream_port=start_upstream(serve_connection).port)
+    with h2wire.connect(proxy) as client:
+        client.decoder.max_header_list_size = 1 << 20
+        for _ in range(2):
+            answer = client.request("/")
+            assert (answer.status, bytes(answer.body)) == (200, b"ok")
+            assert sum(len(name) + len(value) + 4 for name, value in answer.headers) > size - 200

@@ -25,7 +25,7 @@ def canned(directory):
         process.stop()
 
 
-@pytest.mark.parametrize("attack", ["rapid reset", "continuation", "slow heads"])
+@pytest.mark.parametrize("attack", ["rapid reset", "continuation", "slow heads", "slow http1 heads"])
 def test_an_attack_leaves_the_pace_of_others_within_five_times_of_calm(
     start_proxy, identities, directory, canned, attack,
 ):

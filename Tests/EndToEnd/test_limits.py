@@ -97,6 +97,15 @@ def test_a_head_that_drips_gets_no_more_time(start_proxy):
         assert client.is_closed()
 
 
+def test_first_bytes_that_drip_get_no_more_time(start_proxy):
+    """What might still become a request line is waited for once, not once more with each byte."""
+    proxy = start_proxy(HEADER_TIMEOUT_SECS="1")
+    with proxy.connect(alpn=()) as client:
+        client.send(b"A")
+        with dripping(client, b"A"):
+            assert ends_within(client, 10) < 3
+
+
 def test_the_header_timeout_begins_with_the_first_byte_of_a_head(start_proxy):
     proxy = start_proxy(HEADER_TIMEOUT_SECS="1")
     with proxy.connect() as client:

@@ -84,11 +84,7 @@ class Ways:
 
     def forward_port(self) -> int:
         port = free_port()
-        proxy = self.start_proxy(wait=False, OUTBOUND_PROXY_PORT=str(port))
-        wait_until(lambda: not proxy.process.is_running or proxy.monitor("/ready")[0] == 200, "it starts or complains")
-        if not proxy.process.is_running:
-            assert "OUTBOUND_PROXY_PORT" in proxy.process.stderr
-            pytest.skip("this build has no forward proxy yet")
+        self.start_proxy(OUTBOUND_PROXY_PORT=str(port))
         return port
 
     def explicit(self):

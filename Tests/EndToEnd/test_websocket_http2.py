@@ -1,47 +1,23 @@
 """WebSocket over HTTP/2 by extended CONNECT (RFC 8441), to an application that knows the HTTP/1.1 upgrade only."""
 
-import threading
+import socket
 
 import pytest
 from h2.settings import SettingCodes
 from kit import h2wire
+from kit.forward import ForwardProxy
+from kit.h2websocket import WebSocket, WebSocketApp, connect
+from kit.namespace import inside
 from kit.pairing import seen
 from kit.process import wait_until
-from websockets.sync.server import serve
-from wsproto.connection import Connection as Frames
-from wsproto.connection import ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Message, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, TextMessage
 
 MESSAGES = 10_000
 
 
-class WebSocketApp:
-    """Echoes every message; remembers the requests that began its connections, and how many ended."""
-
-    def __init__(self) -> None:
-        self.requests: list = []
-        self.ended = 0
-        self.server = serve(self.echo, "127.0.0.1", 0, compression=None, max_size=None)
-        self.port = self.server.socket.getsockname()[1]
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def echo(self, connection) -> None:
-        self.requests.append(connection.request)
-        try:
-            for message in connection:
-                connection.send(message)
-        finally:
-            self.ended += 1
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-
-
 @pytest.fixture
 def websocket_app():
-    app = WebSocketApp()
+    app = WebSocketApp(socket.create_server(("127.0.0.1", 0)))
     yield app
     app.stop()
 
@@ -53,45 +29,26 @@ def client(start_proxy, websocket_app):
         yield client
 
 
-def connect(client: h2wire.Client, path: str = "/chat", *headers: tuple[str, str]) -> h2wire.Stream:
-    stream = client.start([
-        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", path),
-        (":authority", "localhost"), ("sec-websocket-version", "13"), *headers], end=False)
-    return client.wait_head(stream)
+@pytest.fixture(params=["explicit", "captured", "forwarded"])
+def way(request, start_proxy):
+    """A client of a sidecar or two, the authority to ask for and the application behind."""
+    pods = request.getfixturevalue("pods") if request.param == "captured" else None
 
+    def listen() -> socket.socket:
+        return socket.create_server(("0.0.0.0", 0))
 
-class WebSocket:
-    def __init__(self, client: h2wire.Client, stream: h2wire.Stream):
-        assert stream.status == 200, f"{stream.status}: {bytes(stream.body)!r}"
-        self.client, self.stream = client, stream
-        self.frames = Frames(ConnectionType.CLIENT)
-        self.parts: list = []
-        self.messages: list = []
-
-    def send(self, *events) -> None:
-        self.client.send_body(self.stream, b"".join(self.frames.send(event) for event in events), end=False)
-
-    def receive(self, count: int) -> list:
-        """The next so many messages, each whole."""
-        self.client.wait(lambda: self.read() >= count, f"{count} WebSocket messages")
-        messages, self.messages = self.messages, []
-        return messages
-
-    def read(self) -> int:
-        """How many messages have come so far."""
-        content = bytes(self.stream.body)
-        self.stream.body.clear()
-        self.frames.receive_data(content)
-        for event in self.frames.events():
-            if isinstance(event, Ping):
-                self.send(event.response())
-                continue
-            assert isinstance(event, Message), event
-            self.parts.append(event.data)
-            if event.message_finished:
-                self.messages.append(type(event.data)().join(self.parts))
-                self.parts = []
-        return len(self.messages)
+    app = WebSocketApp(inside(pods.b.namespace, listen) if pods else listen())
+    if pods:
+        client = h2wire.Client(pods.a.connect(pods.b.ipv4, app.port), seconds=20)
+        authority = f"b.test:{app.port}"
+    else:
+        peer = start_proxy(upstream_port=app.port)
+        forward = request.param == "forwarded" and ForwardProxy(start_proxy)
+        client = h2wire.connect_plain(forward.port, seconds=20) if forward else h2wire.connect(peer, seconds=20)
+        authority = f"localhost:{peer.port}"
+    with client:
+        yield client, authority, app
+    app.stop()
 
 
 def test_a_websocket_is_opened_by_extended_connect(client, websocket_app):
@@ -106,8 +63,9 @@ def test_a_websocket_is_opened_by_extended_connect(client, websocket_app):
     assert headers["x-forwarded-for"] == ["127.0.0.1"]
 
 
-def test_ten_thousand_messages_are_echoed_in_order(client):
-    websocket = WebSocket(client, connect(client))
+def test_ten_thousand_messages_are_echoed_in_order(way):
+    client, authority, app = way
+    websocket = WebSocket(client, connect(client, authority=authority))
     received = 0
     for start in range(0, MESSAGES, 500):
         websocket.send(*(TextMessage(data=f"message {number}") for number in range(start, start + 500)))
@@ -115,6 +73,11 @@ def test_ten_thousand_messages_are_echoed_in_order(client):
             assert text == f"message {received}"
             received += 1
     assert received == MESSAGES
+    websocket.send(CloseConnection(code=1000))
+    client.send_body(websocket.stream, b"")
+    client.wait_done(websocket.stream)
+    assert websocket.stream.ended
+    wait_until(lambda: app.ended == 1, "the application's side has ended")
 
 
 def test_a_large_message_is_echoed_whole(client):
@@ -153,11 +116,23 @@ def test_a_reset_of_the_client_ends_the_applications_connection(client, websocke
     assert WebSocket(client, connect(client)).stream.status == 200
 
 
-def test_a_refused_upgrade_is_an_answer_not_a_websocket(start_proxy, proxies):
+def test_a_refused_upgrade_is_an_answer_not_a_websocket(proxies):
+    """The client has not ended its side: it is told to (RFC 9113, 8.1), or each refusal would keep a stream open."""
     with h2wire.connect(proxies["http1"]) as client:
-        stream = client.wait_done(connect(client, "/status/403"))
-        assert stream.status == 403 and bytes(stream.body) == b"status\n"
+        for _ in range(120):
+            stream = connect(client, "/status/403")
+            client.wait(lambda: stream.ended and stream.reset is not None, "the stream is over in both directions")
+            assert (stream.status, bytes(stream.body), stream.reset) == (403, b"status\n", 0)
         assert client.request("/echo").status == 200
+
+
+def test_an_upgrade_that_ends_with_its_head_is_one_whose_client_has_said_all(client, websocket_app):
+    stream = client.start([
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/chat"),
+        (":authority", "localhost"), ("sec-websocket-version", "13")], end=True)
+    client.wait_done(stream)
+    assert stream.status == 200
+    wait_until(lambda: websocket_app.ended == 1, "the application's side has ended")
 
 
 def test_an_unknown_protocol_is_refused(client):

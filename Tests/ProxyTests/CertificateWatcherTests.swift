@@ -89,20 +89,6 @@ struct CertificateWatcherTests {
         #expect(watcher.status.reloads == 1 && watcher.status.problems.isEmpty)
     }
 
-    @Test func aClientPairThatNobodyNeedsMayExpire() throws {
-        let authority = Authority()
-        let pair = authority.issue("client").credentials()
-        let material = TLSMaterial(
-            server: nil, client: pair, serverTrust: [], clientTrust: [], ticketKeys: TLSMaterial.makeTicketKeys())
-        for isNeeded in [false, true] {
-            let source = CertificateSource(
-                CertificateDirectories(server: "", client: "", ca: ""), needsServer: false, needsClient: isNeeded)
-            let status = MaterialStatus(source, material, at: 0)
-            #expect(status.obstacles(pair.leaf.notAfter).isEmpty)
-            #expect(status.obstacles(pair.leaf.notAfter + 1).isEmpty == !isNeeded)
-        }
-    }
-
     @Test func anEndIsAnnouncedOnceSoonAndOnceOver() {
         let authority = Authority()
         let leaf = authority.issue("server").credentials().leaf

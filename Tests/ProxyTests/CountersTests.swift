@@ -85,15 +85,12 @@ import Testing
         counters.flowsDropped += 1
         counters.handshakeReportsDropped += 1
         counters.outboundFailures += 1
-        counters.peersExpired += 1
-        counters.peersDistrusted += 1
-        counters.peersCut += 1
         return counters
     }
 
     private func page(_ counters: Counters) -> [String] {
         let page = MetricsPage(
-            counters: counters, material: nil, reloads: 0, reloadFailures: 0, droppedLogLines: 0, droppedFlows: 0,
+            counters: counters, material: nil, reloads: ReloadStatus(), droppedLogLines: 0, droppedFlows: 0,
             isReady: false, isDraining: false, version: "1", process: ProcessUsage())
         return String(decoding: page.text(), as: UTF8.self).split(separator: "\n").map(String.init)
     }

@@ -108,7 +108,7 @@ import Testing
         try #require(parser.parse(request.span, resumingAt: 0) == .complete)
         var connection = ConnectionRecord(.inbound, Endpoint(.loopbackV4, 9), at: 0)
         connection.peerIdentity = Array("spiffe://x".utf8)
-        var record = RequestRecord(connection: connection)
+        let record = RequestRecord(connection: connection)
         record.begin(at: 1_000_000)
         let none: [UInt8] = []
         record.describe(parser.head, request.span, madeID: none)

@@ -16,7 +16,7 @@ import Testing
         try #require(parser.parse(request.span, resumingAt: 0) == .complete)
         var connection = ConnectionRecord(direction, Endpoint(.loopbackV4, 9), at: 0)
         connection.peerIdentity = Array(identity.utf8)
-        var record = RequestRecord(connection: connection)
+        let record = RequestRecord(connection: connection)
         record.begin(at: 0)
         record.describe(parser.head, request.span, madeID: [])
         record.status = status

@@ -41,6 +41,23 @@ struct TLSResumptionTests {
         #expect(try !resumes(from: scene, to: later, version))
     }
 
+    @Test(arguments: [TLSVersion.v1_2, .v1_3])
+    func whenTheKeysAreRenewedOldTicketsEndAndNewOnesServe(_ version: TLSVersion) throws {
+        let scene = TLSScene()
+        let (server, client) = (try scene.serverContext(), try scene.clientContext(version))
+        let opening = try TLSLink(server, client, verify: scene.verify)
+        #expect(opening.handshake() == (.done, .done))
+        let old = try #require(try opening.resumption())
+        server.useTicketKeys(TLSMaterial.makeTicketKeys())
+        let next = try TLSLink(server, client, verify: scene.verify, resuming: old)
+        #expect(next.handshake() == (.done, .done))
+        #expect(!next.isResumed)
+        let new = try #require(try next.resumption())
+        let last = try TLSLink(server, client, verify: scene.verify, resuming: new)
+        #expect(last.handshake() == (.done, .done))
+        #expect(last.isResumed)
+    }
+
     /// The same client context throughout, so that only the server's side can be what refuses.
     private func resumes(from first: TLSScene, to second: TLSScene, _ version: TLSVersion) throws -> Bool {
         let client = try first.clientContext(version)

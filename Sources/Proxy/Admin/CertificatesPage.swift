@@ -1,23 +1,23 @@
 import Addressing
 
-extension MaterialStatus {
+extension TLSMaterial {
+    /// Before anything is loaded.
+    static var none: TLSMaterial { TLSMaterial(serverTrust: [], clientTrust: [], ticketKeys: []) }
+
     /// The answer of `/certs`: what is presented and trusted, never a key.
     ///
     /// - Parameter now: seconds since the epoch.
-    func document(at now: Int64) -> JSONWriter {
+    func document(reloads: ReloadStatus, at now: Int64) -> JSONWriter {
         var json = JSONWriter()
         json.object { json in
-            MaterialStatus.write(material.server, "server", at: now, to: &json)
-            MaterialStatus.write(material.client, "client", at: now, to: &json)
-            MaterialStatus.write(material.serverTrust, "verifies_clients", at: now, to: &json)
-            MaterialStatus.write(material.clientTrust, "verifies_servers", at: now, to: &json)
+            TLSMaterial.write(server, "server", at: now, to: &json)
+            TLSMaterial.write(client, "client", at: now, to: &json)
+            TLSMaterial.write(serverTrust, "verifies_clients", at: now, to: &json)
+            TLSMaterial.write(clientTrust, "verifies_servers", at: now, to: &json)
             json.object("reloads") { json in
-                json.field("successes", Int64(clamping: reloads))
-                json.field("failures", Int64(clamping: failures))
-                json.field("loaded_at", Timestamp.text(seconds: loadedAt))
-                json.field("failed_at", failedAt.map { Timestamp.text(seconds: $0) })
-                json.field("problems", problems)
-                json.field("warnings", warnings)
+                json.field("successes", Int64(clamping: reloads.successes))
+                json.field("failures", Int64(clamping: reloads.failures))
+                json.field("problems", reloads.problems)
             }
         }
         return json

@@ -14,7 +14,8 @@ extension Configuration {
         inboundVariables + captureVariables + outboundVariables + [
             ("SERVER_CERT_DIR", tls.directories.server), ("CLIENT_CERT_DIR", tls.directories.client),
             ("CA_DIR", tls.directories.ca), ("TLS_MIN_VERSION", tls.minimumVersion == .v1_3 ? "1.3" : "1.2"),
-            ("MONITOR_PORT", "\(monitor.port ?? 0)"), ("ENABLE_METRICS", "\(monitor.hasMetrics)"),
+            ("PEER_EXPIRY_CHECK", "\(tls.checksPeerExpiry)"), ("MONITOR_PORT", "\(monitor.port ?? 0)"),
+            ("ENABLE_METRICS", "\(monitor.hasMetrics)"),
             ("UPSTREAM_READINESS_URL", monitor.upstreamReadiness?.redacted ?? ""),
             ("READINESS_TIMEOUT_SECS", "\(monitor.readinessTimeout)"), ("LOG_LEVEL", log.level.rawValue),
             ("LOG_FORMAT", log.format.rawValue), ("ACCESS_LOG", log.accessLog.rawValue),
@@ -24,7 +25,6 @@ extension Configuration {
             ("CONNECT_TIMEOUT_SECS", "\(timeouts.connect)"), ("RESPONSE_TIMEOUT_SECS", "\(timeouts.response)"),
             ("SHUTDOWN_TIMEOUT_SECS", "\(timeouts.shutdown)"), ("POD_NAME", pod.name),
             ("POD_NAMESPACE", pod.namespace), ("SANDBOX", "\(isSandboxed)"),
-            ("PEER_EXPIRY_CHECK", "\(tls.checksPeerExpiry)"),
         ]
     }
 

@@ -4,8 +4,7 @@ import COpenSSL
 struct MetricsPage {
     let counters: Counters
     let material: TLSMaterial?
-    let reloads: UInt64
-    let reloadFailures: UInt64
+    let reloads: ReloadStatus
     let droppedLogLines: UInt64
     /// By readers of `/flows`; the workers have their own count.
     let droppedFlows: UInt64
@@ -30,7 +29,7 @@ struct MetricsPage {
     // MARK: names of old
 
     private func writeInbound(to text: inout MetricsText) {
-        counter("tls_reloads_total", "Certificate reloads that took effect.", reloads, &text)
+        counter("tls_reloads_total", "Certificate reloads that took effect.", reloads.successes, &text)
         counter(
             "mtls_failures_total", "Inbound TLS handshakes that failed, most of them for want of a good certificate.",
             failures(.server), &text)
@@ -113,6 +112,13 @@ struct MetricsPage {
     }
 
     private func writeConnections(to text: inout MetricsText) {
+        text.begin(
+            "sidecar_connections_ended_total", .counter,
+            "Connections ended because their peer would be refused by now; cut are those of them that did not end in time."
+        )
+        text.sample(counters.peersExpired, ("reason", "expired"))
+        text.sample(counters.peersDistrusted, ("reason", "trust_anchor_removed"))
+        text.sample(counters.peersCut, ("reason", "cut"))
         byDirection(
             "sidecar_connections_opened_total", .counter, "Connections accepted.", counters.connections.opened, &text)
         byDirection(
@@ -154,15 +160,7 @@ struct MetricsPage {
         counter(
             "sidecar_tls_reload_failures_total",
             "Certificate reloads that were refused, the old ones staying in force.",
-            reloadFailures, &text)
-        text.begin(
-            "sidecar_outlived_peers_total", .counter,
-            "Connections ended gently because the peer would be refused by now.")
-        text.sample(counters.peersExpired, ("reason", "expired"))
-        text.sample(counters.peersDistrusted, ("reason", "anchor_removed"))
-        counter(
-            "sidecar_outlived_peers_cut_total", "Those of them that were cut after the time they were given.",
-            counters.peersCut, &text)
+            reloads.failures, &text)
         text.begin(
             "sidecar_certificate_expiry_timestamp_seconds", .gauge,
             "When the certificates of a role expire: a pair with its chain's first, trust anchors with their last.")

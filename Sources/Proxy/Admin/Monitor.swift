@@ -10,6 +10,19 @@ final class Monitor {
     let flows = FlowHub()
     let sink: LogSink
     let version: String
+    /// The certificates in force; nil before the start.
+    var material: TLSMaterial? {
+        didSet { health.expiry = material?.expiry }
+    }
+    /// How they got there.
+    var certificates: MaterialStatus?
+    var reloads: ReloadStatus {
+        guard let certificates else { return ReloadStatus() }
+        return ReloadStatus(
+            successes: certificates.reloads, failures: certificates.failures, problems: certificates.problems)
+    }
+    /// What an operator should know although traffic may come, one sentence each.
+    var remarks: [String] { certificates?.remarks(linux_wall_microseconds() / 1_000_000) ?? [] }
     var handshakes = HandshakeRing()
     var readiness: ReadinessProbe?
 

@@ -133,7 +133,9 @@ final class MonitorConnection: ChannelUser {
 
     override func channelDrained(_ channel: Channel) {
         stream?.drained()
-        if case .reading = phase, !received.isEmpty { channel.readLater() }
+        guard case .reading = phase, !received.isEmpty else { return }
+        channel.resumeReading()  // paused since more had come than could be answered
+        channel.readLater()
     }
 
     override func channelDeadline(_ channel: Channel) {

@@ -20,7 +20,7 @@ final class MonitorRoutes {
         case "/metrics": read(request, connection) { metrics(connection) }
         case "/config":
             read(request, connection) { connection.answer(MonitorAnswer(monitor.configuration.document())) }
-        case "/certs": read(request, connection) { certificates(connection) }
+        case "/certs": read(request, connection) { connection.answer(MonitorAnswer(certificates())) }
         case "/handshakes":
             read(request, connection) { connection.answer(MonitorAnswer(monitor.handshakes.document())) }
         case "/connections": read(request, connection) { connections(connection) }
@@ -64,9 +64,8 @@ final class MonitorRoutes {
     // MARK: pages
 
     private func ready(_ connection: MonitorConnection) {
-        let remarks = monitor.health.remarks.map { "warning: \($0)" }
-        monitor.obstacles { obstacles in
-            let lines = (obstacles.isEmpty ? ["ok"] : obstacles) + remarks
+        monitor.obstacles { [monitor] obstacles in
+            let lines = (obstacles.isEmpty ? ["ok"] : obstacles) + monitor.remarks.map { "warning: \($0)" }
             connection.answer(MonitorAnswer(obstacles.isEmpty ? 200 : 503, lines.joined(separator: "\n")))
         }
     }
@@ -78,9 +77,7 @@ final class MonitorRoutes {
         monitor.surveys.count { [monitor] counters in
             let now = linux_wall_microseconds() / 1_000_000
             let page = MetricsPage(
-                counters: counters, material: monitor.health.certificates?.material,
-                reloads: monitor.health.certificates?.reloads ?? 0,
-                reloadFailures: monitor.health.certificates?.failures ?? 0,
+                counters: counters, material: monitor.material, reloads: monitor.reloads,
                 droppedLogLines: UInt64(monitor.sink.droppedLines), droppedFlows: monitor.flows.dropped,
                 isReady: monitor.health.obstacles(at: now).isEmpty, isDraining: monitor.health.isDraining,
                 version: monitor.version, process: ProcessUsage.now())
@@ -88,11 +85,9 @@ final class MonitorRoutes {
         }
     }
 
-    private func certificates(_ connection: MonitorConnection) {
-        guard let status = monitor.health.certificates else {
-            return connection.answer(MonitorAnswer(503, "the certificates are not loaded yet"))
-        }
-        connection.answer(MonitorAnswer(status.document(at: linux_wall_microseconds() / 1_000_000)))
+    private func certificates() -> JSONWriter {
+        (monitor.material ?? TLSMaterial.none)
+            .document(reloads: monitor.reloads, at: linux_wall_microseconds() / 1_000_000)
     }
 
     private func connections(_ connection: MonitorConnection) {

@@ -21,6 +21,8 @@ final class MaterialStatus {
         loadedAt = now
     }
 
+    func renewTicketKeys() { material.ticketKeys = TLSMaterial.makeTicketKeys() }
+
     func loaded(_ material: TLSMaterial, _ warnings: [String], at now: Int64) {
         self.material = material
         self.warnings = warnings
@@ -56,18 +58,6 @@ final class MaterialStatus {
         if let server = material.server { pairs.append(InForce(role: .server, certificate: server.leaf)) }
         if let client = material.client { pairs.append(InForce(role: .client, certificate: client.leaf)) }
         return pairs
-    }
-
-    /// Why no peer would accept this process, a sentence each.
-    ///
-    /// - Parameter now: seconds since the epoch.
-    func obstacles(_ now: Int64) -> [String] {
-        let needed = pairs.filter { source.needsClient || $0.role != .client }
-        return needed.compactMap { pair in
-            guard pair.certificate.notAfter < now else { return nil }
-            return
-                "the \(pair.role) certificate in force expired at \(Timestamp.text(seconds: pair.certificate.notAfter))"
-        }
     }
 
     /// Why the certificates on disk are not those in force, and which of these end soon.

@@ -7,7 +7,7 @@ class Exchange: ChannelUser {
     final let worker: Worker
     final let routing: RequestRouting
     final let direction: Direction
-    final var record: RequestRecord
+    final let record: RequestRecord
     /// Body bytes of the answer so far.
     final var answerBytes: UInt64 = 0
     private(set) final var method = Method.get
@@ -26,6 +26,8 @@ class Exchange: ChannelUser {
     private final var replay = Replay()
     private final var repetitions = 0
     private final var requestID: [UInt8] = []
+    private final var interimAnswers = 0
+    private final var interimBytes = 0
 
     init(_ worker: Worker, _ routing: RequestRouting, record: RequestRecord) {
         self.worker = worker
@@ -77,6 +79,8 @@ class Exchange: ChannelUser {
         mayUpgrade = head.hasUpgrade
         repetitions = 0
         isWaiting = false
+        interimAnswers = 0
+        interimBytes = 0
         replay.begin()
         worker.counters.requestBegan(direction)
 
@@ -95,6 +99,10 @@ class Exchange: ChannelUser {
             tunnel.open(for: self)
             return self.tunnel != nil
         case .upstream(let route):
+            guard let route = mayUpgrade ? route.forUpgrade : route else {
+                refuse(501, "the upstream speaks HTTP/2, where no other protocol can be switched to", flag: "NR")
+                return false
+            }
             self.route = route
             return connect(route, head, bytes, fresh: false)
         }
@@ -138,6 +146,7 @@ class Exchange: ChannelUser {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
                 replay.keep(head, bytes, limit: Limits.waitingBytes)
+                // More than is kept could not be sent.
                 if !requestIsWhole { requestMustWait() }
                 return true
             }
@@ -158,6 +167,7 @@ class Exchange: ChannelUser {
         guard isWaiting else { return }
         isWaiting = false
         if let error { return upstreamFailed(.channel(error), repeat: .never) }
+        // First, since what is sent now may fill the connection: then the client has to wait for that.
         requestMayGoOn()
         resend(fresh: false)
     }
@@ -196,6 +206,15 @@ class Exchange: ChannelUser {
     }
 
     // MARK: the answer, told by the upstream
+
+    /// Passes an answer of 1xx on; false when there are more of them than a client can be asked to keep up with.
+    final func interimAnswerCame(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) -> Bool {
+        interimAnswers += 1
+        interimBytes += head.byteCount
+        guard interimAnswers <= Limits.interimAnswers, interimBytes <= Limits.interimBytes else { return false }
+        writeInterim(head, from: bytes)
+        return true
+    }
 
     final func answerBegins(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
         answerHasBegun = true
@@ -299,6 +318,8 @@ class Exchange: ChannelUser {
     }
 
     final func leaveUpstream() {
+        // It may be used again, for a request that waits for another connection.
+        if isWaiting { route?.pool.stopWaiting(self) }
         isWaiting = false
         upstream?.abandon()
         upstream = nil

@@ -88,6 +88,7 @@ final class HTTP1Downstream: Exchange {
         while offset < bytes.count {
             switch phase {
             case .awaitingRequest:
+                guard channel.isReading else { return offset }  // the client has not taken the answers so far
                 guard let next = readHead(bytes, offset) else { return phase == .closing ? bytes.count : offset }
                 offset = next
             case .exchanging:
@@ -162,7 +163,8 @@ final class HTTP1Downstream: Exchange {
                 return nil
             }
         }
-        if start > 0, channel.queuedBytes == 0 { channel.clearDeadline() }
+        // What is left to wait for is the answer; unless it is out already.
+        if phase == .exchanging, channel.queuedBytes == 0 { channel.clearDeadline() }
         return offset
     }
 
@@ -316,6 +318,12 @@ final class HTTP1Downstream: Exchange {
         guard keepsAlive, requestIsWhole else { return closeGently() }
         phase = .awaitingRequest
         channel.setDeadline(after: isEnding ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
+        // Small answers to requests without end would pile up: the next one waits until these have gone out.
+        guard channel.queuedBytes < Limits.queuedBytes else { return channel.pauseReading() }
+        goOnReading()
+    }
+
+    private func goOnReading() {
         if !carry.isEmpty { channel.readLater() }
         channel.resumeReading()
     }
@@ -330,9 +338,16 @@ final class HTTP1Downstream: Exchange {
     // MARK: other events
 
     override func channelDrained(_ channel: Channel) {
-        guard phase == .exchanging else { return }
-        if requestIsWhole { channel.clearDeadline() } else { channel.setDeadline(after: worker.timeouts.idle) }
-        resumeAnswer()
+        switch phase {
+        case .awaitingRequest:
+            guard !channel.isReading else { return }
+            channel.setDeadline(after: worker.timeouts.idle)
+            goOnReading()
+        case .exchanging:
+            if requestIsWhole { channel.clearDeadline() } else { channel.setDeadline(after: worker.timeouts.idle) }
+            resumeAnswer()
+        case .closing: break
+        }
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { downstreamFailed() }
@@ -341,6 +356,7 @@ final class HTTP1Downstream: Exchange {
     override func channelDeadline(_ channel: Channel) {
         switch phase {
         case .awaitingRequest:
+            guard channel.isReading else { return downstreamFailed() }
             guard !carry.isEmpty || scanned > 0 else { return closeGently() }
             answerMalformed(408, "the request's head took too long", flag: "DT")
         case .exchanging:
@@ -357,6 +373,8 @@ final class HTTP1Downstream: Exchange {
 
     override func channelDraining(_ channel: Channel) {
         // An answer that has promised to keep the connection is followed by one that does not.
-        if phase == .awaitingRequest, carry.isEmpty { channel.setDeadline(after: Limits.drainGraceMicroseconds) }
+        guard phase == .awaitingRequest, carry.isEmpty else { return }
+        guard channel.isReading else { return closeGently() }
+        channel.setDeadline(after: Limits.drainGraceMicroseconds)
     }
 }

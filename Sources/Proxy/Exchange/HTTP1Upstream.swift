@@ -249,8 +249,7 @@ final class HTTP1Upstream: ChannelUser {
             return switchProtocol(head, rest, exchange)
         }
         if head.status < 200 {
-            exchange.writeInterim(head, from: rest)
-            return .goOn
+            return exchange.interimAnswerCame(head, from: rest) ? .goOn : .failed(.nonsense(HTTPError(.tooManyInterim)))
         }
         headSeen = true
         body = BodyDecoder(head.framing)

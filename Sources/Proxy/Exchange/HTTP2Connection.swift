@@ -12,7 +12,11 @@ class HTTP2Connection: ChannelUser {
     private final var batch = HTTP2Events()
     private final var drained: [HTTP2Slot] = []
     private final var lastHeard: Int64
+    /// When a stream began or ended last.
+    final var lastUse: Int64
     private final var awaitsPong = false
+    /// Since when the session counts frames without use.
+    private final var countedSince: Int64 = 0
     private final var isViolationCounted = false
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
@@ -20,6 +24,7 @@ class HTTP2Connection: ChannelUser {
         self.channel = channel
         self.session = session
         lastHeard = worker.now
+        lastUse = worker.now
     }
 
     // MARK: what the two sides do
@@ -51,6 +56,10 @@ class HTTP2Connection: ChannelUser {
     final func receive(_ bytes: Span<UInt8>) {
         lastHeard = worker.now
         awaitsPong = false
+        if worker.now - countedSince >= Limits.floodMicroseconds {
+            countedSince = worker.now
+            session.forgive()
+        }
         let isSound = session.receive(bytes)
         workOff(bytes)
         guard !isOver else { return }
@@ -111,11 +120,16 @@ class HTTP2Connection: ChannelUser {
 
     // MARK: time
 
-    /// Sets the next deadline, once nothing more is to be done now.
+    /// Sets the next deadline, once nothing more is to be done now. One that stands is only moved forward: whatever else
+    /// the peer says must not put off the look at streams that do not go on.
     final func rest() {
         guard !isOver, channel.isOpen else { return }
-        channel.setDeadline(after: min(nextDeadline(), worker.timeouts.idle))
+        let next = min(nextDeadline(), worker.timeouts.idle)
+        if worker.now + next < channel.deadline { channel.setDeadline(after: next) }
     }
+
+    /// When a connection without streams has been idle for long enough.
+    final var idleDeadline: Int64 { max(lastUse + worker.timeouts.idle - worker.now, Limits.idleCheckMicroseconds) }
 
     override func channelDeadline(_ channel: Channel) {
         let silence = worker.now - lastHeard

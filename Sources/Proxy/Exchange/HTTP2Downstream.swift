@@ -19,6 +19,7 @@ final class HTTP2Downstream: HTTP2Connection {
     func start(early bytes: [UInt8]) {
         channel.user = self
         channel.resumeReading()
+        channel.clearDeadline()
         rest()
         scheduleFlush()
         if !bytes.isEmpty { receive(bytes.span) }
@@ -42,6 +43,7 @@ final class HTTP2Downstream: HTTP2Connection {
             session.free(slot)
             guard let exchange = exchange(slot) else { break }
             exchanges[slot] = nil
+            lastUse = worker.now
             exchange.streamClosed(code)
             if spare.count < 16 { spare.append(exchange) }
             if isDraining, session.activeStreams == 0 { session.terminate(HTTP2ErrorCode.none) }
@@ -64,7 +66,8 @@ final class HTTP2Downstream: HTTP2Connection {
     // MARK: time and end
 
     override func nextDeadline() -> Int64 {
-        session.activeStreams == 0 && isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle / 2
+        guard session.activeStreams == 0 else { return worker.timeouts.idle / 2 }
+        return isDraining ? Limits.drainGraceMicroseconds : idleDeadline
     }
 
     override func deadlinePassed() {
@@ -74,9 +77,6 @@ final class HTTP2Downstream: HTTP2Connection {
         }
         for case let exchange? in exchanges { exchange.checkProgress() }
     }
-
-    /// When a stream began last.
-    var lastUse: Int64 = 0
 
     override var connectionRecord: ConnectionRecord? { record }
 

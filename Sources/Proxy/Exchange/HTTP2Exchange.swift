@@ -43,6 +43,7 @@ final class HTTP2Exchange: Exchange {
         case .failed(let error): return refuseHead(error)
         }
         worker.requestParser.reframe(endsWithHead: endsStream)
+        clientHasEnded = endsStream
         let request = worker.requestParser.head
         // A tunnel's bytes are no body: they wait until it stands.
         if request.hasUpgrade { mustWait = true }
@@ -82,6 +83,7 @@ final class HTTP2Exchange: Exchange {
 
     func trailersCame(_ text: Span<UInt8>) {
         clientHasEnded = true
+        if let tunnel { return tunnel.streamEnded() }
         guard isOpen, !isAnswered, !requestIsWhole else { return }
         endRequest(Trailers.read(text), from: text)
         flushRequest()
@@ -135,7 +137,8 @@ final class HTTP2Exchange: Exchange {
         isAnswered = true
         guard isOpen else { return }
         session.consumeAll(slot)
-        if !requestIsWhole { session.stopPeerAfterEnd(slot) }
+        // A tunnel that was refused is a stream that its client would leave open.
+        if !requestIsWhole || mayUpgrade && !clientHasEnded { session.stopPeerAfterEnd(slot) }
     }
 
     override func writeError(_ status: UInt16, _ reason: StaticString) {

@@ -18,6 +18,8 @@ final class HTTP2Request {
 
     init(_ connection: HTTP2Upstream) { self.connection = connection }
 
+    /// An exchange waits for the answer.
+    var isWanted: Bool { exchange != nil }
     var isReused: Bool { connection.isReused }
     var remote: Endpoint { connection.channel.remote }
 
@@ -100,7 +102,9 @@ final class HTTP2Request {
         let status = worker.responseParser.head.status
         if status < 200 {
             guard status != 101, !endsStream else { return headIsBad() }
-            exchange.writeInterim(worker.responseParser.head, from: text)
+            guard exchange.interimAnswerCame(worker.responseParser.head, from: text) else {
+                return fail(.nonsense(HTTPError(.tooManyInterim)), repeat: .never)
+            }
             return deliver(exchange)
         }
         headSeen = true
@@ -143,7 +147,8 @@ final class HTTP2Request {
 
     private func complete(_ exchange: Exchange) {
         guard exchange.flushAnswer() else { return exchange.downstreamFailed() }
-        if !requestIsWhole, let slot {
+        // What is left of the body is not waited for: the upstream may never open its window for it.
+        if let slot, !requestIsWhole || session.queuedBytes(slot) > 0 {
             session.reset(slot, HTTP2ErrorCode.none)
             connection.scheduleFlush()
         }

@@ -25,9 +25,10 @@ final class HTTP2Tunnel: ChannelUser {
         if !early.isEmpty { send(early) }
         if clientHasEnded { streamEnded() }
         guard !isOver else { return }
+        touch()
+        guard !downward.isPaused else { return }
         server.resumeReading()
         server.readLater()
-        touch()
     }
 
     // MARK: from the stream

@@ -59,6 +59,7 @@ final class HTTP2Upstream: HTTP2Connection {
             session.free(slot)
             guard let request = request(slot) else { break }
             requests[slot] = nil
+            lastUse = worker.now
             if code == HTTP2ErrorCode.refusedStream { pool.streamsPerConnection = session.peerConcurrentStreams }
             request.streamClosed(code)
             if spare.count < 16 { spare.append(request) }
@@ -81,22 +82,20 @@ final class HTTP2Upstream: HTTP2Connection {
     // MARK: time and end
 
     override func nextDeadline() -> Int64 {
-        guard session.activeStreams > 0 else { return worker.timeouts.idle }
+        guard session.activeStreams > 0 else { return idleDeadline }
         var next = worker.timeouts.idle / 2
         for case let request? in requests { next = min(next, max(0, request.deadline - worker.now)) }
         return next
     }
 
     override func deadlinePassed() {
-        guard session.activeStreams > 0 else {
+        // Streams that nobody waits for may never end: an upstream that takes none of them leaves even their reset unsent.
+        guard requests.contains(where: { $0?.isWanted ?? false }) else {
             if worker.now - lastUse >= worker.timeouts.idle { end(nil) }
             return
         }
         for case let request? in requests where request.deadline <= worker.now { request.timedOut() }
     }
-
-    /// When a stream began last.
-    var lastUse: Int64 = 0
 
     override func channelDraining(_ channel: Channel) {
         leave()

@@ -59,7 +59,8 @@ enum UpstreamFailure {
     /// How an HTTP/2 client is told that its answer is not whole: with the upstream's own word where it had one.
     var resetCode: UInt32 {
         switch self {
-        case .reset(let code): code
+        // To the client NO_ERROR would say that nothing is missing (RFC 9113 section 8.1).
+        case .reset(let code): code == HTTP2ErrorCode.none ? HTTP2ErrorCode.internalError : code
         case .channel, .closedEarly, .nonsense, .tooSlow: HTTP2ErrorCode.internalError
         }
     }

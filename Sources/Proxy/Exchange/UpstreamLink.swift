@@ -13,6 +13,16 @@ enum UpstreamVersion: Equatable {
 struct UpstreamRoute {
     let pool: UpstreamPool
     let version: UpstreamVersion
+
+    /// For a request that asks for another protocol (RFC 9110 section 7.8): HTTP/1.1 is where one is switched to. nil
+    /// where the upstream is known to speak HTTP/2 only.
+    var forUpgrade: UpstreamRoute? {
+        switch version {
+        case .http1: self
+        case .negotiated: UpstreamRoute(pool: pool, version: .http1)
+        case .http2: nil
+        }
+    }
 }
 
 /// The upstream's side of an exchange: a whole connection with HTTP/1.1, a stream of one with HTTP/2.

@@ -126,6 +126,9 @@ final class UpstreamPool {
         channel.phase == .connecting || channel.tlsContext === target.tls?.context
     }
 
+    /// An exchange does not want the connection any more that it has been waiting for.
+    func stopWaiting(_ exchange: Exchange) { negotiation?.waiting.removeAll { $0 === exchange } }
+
     // MARK: the end
 
     var isUnused: Bool { busyCount == 0 && idle.isEmpty && multiplexed.isEmpty && negotiation == nil }

@@ -7,7 +7,7 @@ struct HTTPError: Error, Equatable {
         case badContentLength, duplicateContentLength, lengthAndTransferEncoding, badTransferEncoding, badConnection
         case headTooLarge, targetTooLong, tooManyFields
         case badChunk, badTrailer
-        case badStatusLine
+        case badStatusLine, tooManyInterim
     }
 
     let kind: Kind
@@ -23,7 +23,7 @@ struct HTTPError: Error, Equatable {
         case .badRequestLine, .badMethod, .badTarget, .badFieldName, .badFieldValue, .obsoleteFolding,
             .bareCarriageReturn, .bareLineFeed, .missingHost, .duplicateHost, .badHost, .badContentLength,
             .duplicateContentLength, .lengthAndTransferEncoding, .badTransferEncoding, .badConnection, .badChunk,
-            .badTrailer, .badStatusLine:
+            .badTrailer, .badStatusLine, .tooManyInterim:
             400
         }
     }
@@ -53,6 +53,7 @@ struct HTTPError: Error, Equatable {
         case .badChunk: "a chunk is malformed"
         case .badTrailer: "the trailer section is malformed"
         case .badStatusLine: "the status line is malformed"
+        case .tooManyInterim: "there are too many interim answers"
         }
     }
 }

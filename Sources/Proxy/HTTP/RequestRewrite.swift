@@ -60,19 +60,14 @@ struct RequestRewrite {
         writer.append("\r\n")
     }
 
-    /// The same for HTTP/2 (RFC 9113 section 8.3.1).
+    /// The same for HTTP/2 (RFC 9113 section 8.3.1), which requests for another protocol do not go by.
     ///
     /// - Parameter scheme: `https` where the upstream is reached by TLS.
     func write(
         _ head: borrowing RequestHead, from bytes: Span<UInt8>, requestID: [UInt8], scheme: StaticString,
         into block: HeaderBlock
     ) {
-        if let upgrade = head.hasUpgrade ? head.fields.upgrade : nil {
-            block.append(":method", "CONNECT")
-            block.append(":protocol", bytes.extracting(upgrade.range))
-        } else {
-            block.append(":method", bytes.extracting(head.methodRange.range))
-        }
+        block.append(":method", bytes.extracting(head.methodRange.range))
         block.append(":scheme", scheme)
         if preserveHost, !head.authority.isEmpty {
             block.append(":authority", bytes.extracting(head.authority.range))

@@ -55,7 +55,11 @@ final class InboundIntake: Intake {
         switch channel.negotiatedProtocol {
         case "h2": serveHTTP2([])
         case "http/1.1" where original == nil: serveHTTP([])
-        case _: awaitFirstBytes()
+        case _:
+            awaitFirstBytes()
+            // On the explicit port it is HTTP or nothing: no server behind it could be the first to speak.
+            guard original == nil else { break }
+            channel.setDeadline(after: worker.isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
         }
     }
 
@@ -64,6 +68,10 @@ final class InboundIntake: Intake {
         // The peer must get to read the alert, although more of its bytes may be on the way.
         channel.dropTLS()
         LingeringClose.start(on: channel, worker)
+    }
+
+    override func channelDraining(_ channel: Channel) {
+        if original == nil, channel.isOpen { channel.setDeadline(after: Limits.drainGraceMicroseconds) }
     }
 
     private func acceptPlaintext() {

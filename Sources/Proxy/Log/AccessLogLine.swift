@@ -3,7 +3,7 @@ import Addressing
 /// Renders the access log: one JSON object a line, its fields named as Istio names them. Appends to the worker's
 /// batch; a line costs no string but the addresses.
 struct AccessLogLine {
-    func append(_ record: borrowing RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
+    func append(_ record: RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
         begin(record.startedAt + wallOffset, record.connection.direction, &lines)
         text("method", record.text, record.method, &lines)
         text("path", record.text, record.path, &lines)

@@ -2,7 +2,7 @@ import Addressing
 
 /// Renders the access log for people: who asked whom for what, and what came of it.
 struct AccessLogText {
-    func append(_ record: borrowing RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
+    func append(_ record: RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
         begin(record.startedAt + wallOffset, record.connection, &lines)
         word(record.text, record.method, &lines)
         lines.append(0x20)

@@ -4,7 +4,7 @@ struct AccessLogWriter {
 
     init(_ format: LogFormat) { self.format = format }
 
-    func append(_ record: borrowing RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
+    func append(_ record: RequestRecord, endedAt end: Int64, wallOffset: Int64, to lines: inout [UInt8]) {
         switch format {
         case .json: AccessLogLine().append(record, endedAt: end, wallOffset: wallOffset, to: &lines)
         case .text: AccessLogText().append(record, endedAt: end, wallOffset: wallOffset, to: &lines)

@@ -33,6 +33,7 @@ final class ControlThread {
     private var signals: SignalReader?
     private var certificates: CertificateWatcher?
     private let shutdownLimit = Deadline()
+    private let ticketKeyRenewal = Deadline()
 
     init(_ configuration: Configuration, logger: Logger, sink: LogSink, version: String) throws(FatalError) {
         self.configuration = configuration
@@ -49,7 +50,10 @@ final class ControlThread {
         reader = try system { () throws(SystemError) in
             try MailboxReader(mailbox, in: reactor) { [unowned self] in receive($0) }
         }
-        try system { () throws(SystemError) in try shutdownLimit.attach(to: reactor) }
+        try system { () throws(SystemError) in
+            try shutdownLimit.attach(to: reactor)
+            try ticketKeyRenewal.attach(to: reactor)
+        }
         surveys.ask = { [unowned self] worker, question in workers[worker].send(question) }
         monitor.flows.tap = { [unowned self] isWanted in tellWorkers(.tapFlows(isWanted)) }
         monitor.drain = { [unowned self] in ease() }
@@ -66,11 +70,20 @@ final class ControlThread {
     func watch(_ loaded: LoadedCertificates) throws(FatalError) {
         let watcher = try system { () throws(SystemError) in
             try CertificateWatcher(loaded, logger, in: reactor) { [unowned self] material in
-                for worker in workers { worker.send(.material(material)) }
+                monitor.material = material
+                tellWorkers(.material(material))
             }
         }
         certificates = watcher
-        health.certificates = watcher.status
+        monitor.certificates = watcher.status
+        ticketKeyRenewal.action = { [unowned self] in renewTicketKeys(watcher.status) }
+        ticketKeyRenewal.set(after: TLSMaterial.ticketKeyMicroseconds)
+    }
+
+    private func renewTicketKeys(_ status: MaterialStatus) {
+        status.renewTicketKeys()
+        tellWorkers(.ticketKeys(status.material.ticketKeys))
+        ticketKeyRenewal.set(after: TLSMaterial.ticketKeyMicroseconds)
     }
 
     /// Starts the workers and runs until the last one has ended.
@@ -84,6 +97,7 @@ final class ControlThread {
         }
         certificates?.start()
         runningWorkers = workers.count
+        monitor.material = setup.material
         watchReadiness(setup.names)
         sockets = []  // the listeners' now: what they let go is closed
         try resolveUpstream()

@@ -28,7 +28,7 @@ final class Relay: ChannelUser {
         if !bytes.isEmpty { pass(bytes.span, from: client, to: server) }
         guard !isOver else { return }
         // Bytes may wait in memory on either side, where no event would tell of them.
-        for channel in [client, server] {
+        for (channel, mustWait) in [(client, upward.isPaused), (server, downward.isPaused)] where !mustWait {
             channel.resumeReading()
             channel.readLater()
         }

@@ -35,6 +35,12 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
         return context
     }
 
+    /// Tickets are encrypted with these keys from now on, and only they are accepted.
+    func useTicketKeys(_ keys: [UInt8]) {
+        guard keys.count == TLSMaterial.ticketKeyBytes else { return }
+        _ = unsafe openssl_set_ticket_keys(raw, keys)  // fails only for another length
+    }
+
     /// Presents the client pair where there is one, and requires servers that a trust anchor has issued.
     static func client(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext
     {

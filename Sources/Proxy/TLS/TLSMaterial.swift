@@ -18,6 +18,9 @@ package struct TLSMaterial: Sendable {
     package var ticketKeys: [UInt8]
 
     static let ticketKeyBytes = 80
+    /// How long keys are used: who steals them can read the early traffic of no more sessions than that (RFC 8446
+    /// appendix C.4 and F.1). Sessions of older keys get a full handshake, and a new ticket.
+    static let ticketKeyMicroseconds: Int64 = 12 * 3_600 * 1_000_000
 
     static func makeTicketKeys() -> [UInt8] {
         var random = SystemRandomNumberGenerator()

@@ -106,8 +106,6 @@ final class Channel: EventHandler {
     var hasUnread: Bool { !isDry && (tls?.hasPending ?? false) }
     /// No other request may begin on it.
     var isEnding: Bool { endsAt != .max }
-    /// The peer has opened the connection.
-    var isServerSide: Bool { isAccepted }
     /// The trust anchor that vouched for the peer, as DER; nil when none was looked for.
     var peerAnchor: [UInt8]? { tls?.peerAnchor ?? nil }
     func peerIsTrusted(by context: TLSContext) -> Bool { tls?.peerIsTrusted(by: context) ?? true }

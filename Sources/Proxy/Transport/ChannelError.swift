@@ -46,8 +46,7 @@ enum ChannelError: Error {
     var certificate: TLSError.Certificate? {
         switch self {
         case .handshake(let error), .tls(let error): error.certificate
-        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .handshakeTimedOut, .broken,
-            .peerOutlived:
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .handshakeTimedOut, .broken, .peerOutlived:
             nil
         }
     }

@@ -22,16 +22,16 @@ struct Counters: Sendable {
     var plaintext = PortCounters()
     /// HTTP/2 connections ended because the peer broke the protocol or flooded.
     var http2Violations: UInt64 = 0
-    /// How often a listener rested because MAX_CONNECTIONS were open.
-    var connectionLimitReached: UInt64 = 0
-    var flowsDropped: UInt64 = 0
-    var handshakeReportsDropped: UInt64 = 0
     /// Connections ended gently because the peer's certificate has expired.
     var peersExpired: UInt64 = 0
     /// Connections ended gently because the peer's trust anchor was removed.
     var peersDistrusted: UInt64 = 0
     /// Those of both kinds that were cut after the time they were given.
     var peersCut: UInt64 = 0
+    /// How often a listener rested because MAX_CONNECTIONS were open.
+    var connectionLimitReached: UInt64 = 0
+    var flowsDropped: UInt64 = 0
+    var handshakeReportsDropped: UInt64 = 0
 
     // The forward proxy's.
     var outboundFailures: UInt64 = 0
@@ -152,12 +152,12 @@ struct Counters: Sendable {
         retries += other.retries
         plaintext.add(other.plaintext)
         http2Violations += other.http2Violations
-        connectionLimitReached += other.connectionLimitReached
-        flowsDropped += other.flowsDropped
-        handshakeReportsDropped += other.handshakeReportsDropped
         peersExpired += other.peersExpired
         peersDistrusted += other.peersDistrusted
         peersCut += other.peersCut
+        connectionLimitReached += other.connectionLimitReached
+        flowsDropped += other.flowsDropped
+        handshakeReportsDropped += other.handshakeReportsDropped
         outboundFailures += other.outboundFailures
         connects.add(other.connects)
         upgrades.add(other.upgrades)

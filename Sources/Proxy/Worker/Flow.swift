@@ -13,7 +13,7 @@ struct Flow: Sendable {
     /// JSON, with its line end.
     let line: [UInt8]
 
-    init(_ record: borrowing RequestRecord, endedAt end: Int64, wallOffset: Int64) {
+    init(_ record: RequestRecord, endedAt end: Int64, wallOffset: Int64) {
         direction = record.connection.direction
         status = record.status
         method = Array(record.text[record.method])

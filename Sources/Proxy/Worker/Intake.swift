@@ -10,6 +10,8 @@ class Intake: ChannelUser {
     final let channel: Channel
     final var record: ConnectionRecord
     private var early: [UInt8] = []
+    /// The first bytes have a deadline, which more of them do not put off.
+    private var isHurried = false
     /// Why the relay that a silent client was given has failed.
     private var guessFailure: ChannelError?
 
@@ -78,6 +80,8 @@ class Intake: ChannelUser {
         case .undecided:
             guard !isEnd else { return serveOpaque(bytes, referee: nil) }
             early = bytes
+            guard !isHurried else { return }
+            isHurried = true
             channel.setDeadline(after: worker.timeouts.header)
         }
     }

@@ -12,12 +12,19 @@ enum Limits {
     /// A request up to this size is kept until its answer begins, to be sent again when a pooled connection
     /// turns out to be dead.
     static let replayBytes = 16_384
-    /// A request that waits for its upstream's protocol to be known: what an HTTP/2 stream's window lets in.
+    /// A request that waits for its upstream's protocol to be known: its head, and what one read or an HTTP/2 stream's
+    /// window has let in of its body before the client was made to wait.
     static let waitingBytes = 262_144
     /// HTTP/2 frames that go out in one write.
     static let flushBytes = 65_536
     /// An answer's head may be larger than a request's: cookies are set here.
     static let answerHeadBytes = 65_536
+    /// Answers of 1xx to one request, and bytes of their heads. HTTP/2 has no window for them, so a client that does not
+    /// read would have all of them kept: an upstream that says every 20 seconds that it is at work may do so for an hour.
+    static let interimAnswers = 256
+    static let interimBytes = 65_536
+    /// In what time so many useless HTTP/2 frames as a session bears are a flood.
+    static let floodMicroseconds: Int64 = 1_000_000
     /// Streams that run on one HTTP/2 connection to an upstream at a time, if it takes as many.
     static let streamsPerUpstream = 100
     /// How long a server that selected HTTP/1.1 is not asked for HTTP/2 again.
@@ -35,6 +42,8 @@ enum Limits {
     /// A burst of handshakes this large has its memory given back, when none has come for a second.
     static let handshakesPerTrim = 32
     static let trimMicroseconds: Int64 = 1_000_000
+    /// How often a connection that is to end for idleness is looked at, while its peer does not take the goodbye.
+    static let idleCheckMicroseconds: Int64 = 1_000_000
     /// How long an idle connection may still send a request after a drain began.
     static let drainGraceMicroseconds: Int64 = 500_000
 }

@@ -77,7 +77,7 @@ final class PeerSweep {
         }
         guard looksAtChains else { return 0 }
         let (anchors, context) =
-            channel.isServerSide
+            channel.isAccepted
             ? (serverAnchors, worker.serverContext) : (clientAnchors, worker.clientContext?.context)
         if let anchor = channel.peerAnchor, anchors.contains(anchor) { return 1 }
         // Another anchor may vouch for it: a renewed one with the same key, or a second authority.

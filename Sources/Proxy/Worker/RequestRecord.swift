@@ -1,7 +1,7 @@
 import Addressing
 
-/// What the access log will say about one request. The texts lie in one buffer that is used again.
-struct RequestRecord {
+/// What the access log will say about one request. It is used again, and so is the one buffer that its texts lie in.
+final class RequestRecord {
     let connection: ConnectionRecord
     var startedAt: Int64 = 0
     var status: UInt16 = 0
@@ -24,13 +24,13 @@ struct RequestRecord {
 
     init(connection: ConnectionRecord) { self.connection = connection }
 
-    mutating func begin(at now: Int64) {
+    func begin(at now: Int64) {
         startedAt = now
         isRunning = true
     }
 
     /// Keeps the texts of a request. The query is left out: it may hold secrets.
-    mutating func describe(
+    func describe(
         _ head: borrowing RequestHead, _ bytes: Span<UInt8>, madeID: [UInt8]
     ) {
         text.removeAll(keepingCapacity: true)
@@ -47,7 +47,7 @@ struct RequestRecord {
         }
     }
 
-    mutating func reset() {
+    func reset() {
         status = 0
         flags = "-"
         bytesReceived = 0
@@ -59,7 +59,7 @@ struct RequestRecord {
         (method, path, authority, requestID) = (0..<0, 0..<0, 0..<0, 0..<0)
     }
 
-    private mutating func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+    private func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
         let start = text.count
         let kept = bytes.extracting(range.prefix(RequestRecord.maximumTextBytes))
         unsafe kept.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }

@@ -13,6 +13,7 @@ final class Worker {
         case upstream([Endpoint])
         /// Shake hands with these certificates from now on.
         case material(TLSMaterial)
+        case ticketKeys([UInt8])
         /// The addresses of a name that this worker has asked for; empty for none.
         case addresses(of: String, [IPAddress])
         /// Answer `.counted`.
@@ -179,6 +180,9 @@ final class Worker {
         case .listen(let socket): listen(on: socket)
         case .upstream(let endpoints): upstreams.setExplicit(endpoints)
         case .material(let material): use(material)
+        case .ticketKeys(let keys):
+            material.ticketKeys = keys
+            serverContext?.useTicketKeys(keys)
         case .addresses(let name, let addresses): names.answered(name, addresses)
         case .count: report(.counted(counters))
         case .describe: describe()
@@ -189,11 +193,6 @@ final class Worker {
         case .drain: drain()
         case .abort: reactor.stop()
         }
-    }
-
-    private func ease() {
-        isDraining = true
-        for channel in channels { channel.user?.channelDraining(channel) }
     }
 
     /// Every handshake from now on uses the new material; connections that stand go on.
@@ -220,6 +219,11 @@ final class Worker {
 
     /// The connections of this worker, in both directions.
     var channels: [Channel] { reactor.registeredHandlers.compactMap { $0 as? Channel } }
+
+    private func ease() {
+        isDraining = true
+        for channel in channels { channel.user?.channelDraining(channel) }
+    }
 
     private func drain() {
         guard !isEnding else { return }
@@ -281,7 +285,7 @@ final class Worker {
     var keepsTexts: Bool { accessLog != .off || tap.isOpen }
 
     /// Counts a request that has ended, and logs it.
-    func log(_ record: borrowing RequestRecord) {
+    func log(_ record: RequestRecord) {
         guard record.isRunning else { return }
         counters.requestEnded(record.connection.direction, record.status, after: now - record.startedAt)
         if let port = record.connection.plaintextPort { counters.plaintext.allowed(port) }
@@ -340,7 +344,7 @@ final class Worker {
             metadata: ["peer": "\(peer)", "destination": "\(original.map { "\($0)" } ?? "-")"])
     }
 
-    func explain(_ failure: UpstreamFailure, _ record: borrowing RequestRecord) {
+    func explain(_ failure: UpstreamFailure, _ record: RequestRecord) {
         logger.info(
             "upstream failed",
             metadata: [

@@ -106,6 +106,7 @@ class Exchange:
             "early": self.early, "refuse": self.refuse, "seen": self.seen, "never": self.never, "cookies": self.cookies,
             "reset": self.reset, "reset-body": self.reset_body, "refused": self.refused, "goaway": self.goaway,
             "drop": self.drop, "garbage": self.garbage, "malformed": self.malformed, "trailers-only": self.trailers_only,
+            "end-apart": self.end_apart,
         }
         await routes.get(name, self.report)(*arguments)
 
@@ -191,6 +192,12 @@ class Exchange:
         await self.digest()
         await self.send_head(
             "200", ("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-message", "no such thing"), end=True)
+
+    async def end_apart(self, code: str, *length: str) -> None:
+        """No body, and its end in a DATA frame of its own, as servers do that find out late."""
+        await self.digest()
+        await self.send_head(code, ("x-answer", "yes"), *(("content-length", count) for count in length))
+        await self.send_body(b"")
 
     async def refuse(self) -> None:
         """A whole answer before the body was read, which then is not wanted any more (RFC 9113, 8.1)."""

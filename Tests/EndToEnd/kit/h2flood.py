@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -133,10 +133,10 @@ FLOODS = {
 class Attacker:
     def __init__(self, port: int, authority: Path, pair: Path):
         self.address = ("127.0.0.1", port)
-        self.context = client_context(authority, pair, alpn=("h2",))
+        self.contexts = {version: client_context(authority, pair, alpn=(version,)) for version in ("h2", "http/1.1")}
 
     def connect(self) -> socket.socket:
-        stream = connect_tls(self.address, self.context).stream
+        stream = connect_tls(self.address, self.contexts["h2"]).stream
         stream.sendall(PREFACE + h2wire.settings({}))
         return stream
 
@@ -149,15 +149,23 @@ class Attacker:
                 stream = self.connect()
         stream.close()
 
-    def slow_heads(self, count: int, threads: int = 4) -> None:
+    def begin_http2(self) -> socket.socket:
+        stream = self.connect()
+        stream.sendall(frame(Kind.HEADERS, 0, 1, literal(":method", "GET")))
+        return stream
+
+    def begin_http1(self) -> socket.socket:
+        stream = connect_tls(self.address, self.contexts["http/1.1"]).stream
+        stream.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        return stream
+
+    def slow_heads(self, begin: Callable[[], socket.socket], count: int = 1000, threads: int = 4) -> None:
         """Connections that begin a request and leave it at that."""
         held: list[socket.socket] = []
 
         def open_some() -> None:
             for _ in range(count // threads):
-                stream = self.connect()
-                stream.sendall(frame(Kind.HEADERS, 0, 1, literal(":method", "GET")))
-                held.append(stream)
+                held.append(begin())
 
         workers = [threading.Thread(target=open_some) for _ in range(threads)]
         for worker in workers:
@@ -174,10 +182,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     attacker = Attacker(int(port), Path(authority), Path(pair))
     print("begin", flush=True)
-    if name == "slow heads":
-        attacker.slow_heads(1000)
-    else:
-        attacker.flood(FLOODS[name]())
+    match name:
+        case "slow heads":
+            attacker.slow_heads(attacker.begin_http2)
+        case "slow http1 heads":
+            attacker.slow_heads(attacker.begin_http1)
+        case _:
+            attacker.flood(FLOODS[name]())
     print("over", flush=True)
 
 

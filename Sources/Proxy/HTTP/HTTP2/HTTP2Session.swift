@@ -15,8 +15,11 @@ import CNghttp2
         static let streamWindow: UInt32 = 65_536
         /// Unread bytes of one connection: what all its streams may hold, so that slow ones do not stop the others.
         static let connectionWindow = Int32(concurrentStreams * streamWindow)
-        /// Frames without any use, in a row, before the peer is taken for a flood: empty DATA, PRIORITY, PING, SETTINGS.
+        /// Frames without any use before the peer is taken for a flood: empty DATA, PRIORITY, PING, SETTINGS. They are
+        /// counted from the last that was of use, sent or received, or from when `forgive` was called.
         static let uselessFrames = 1_000
+        /// Frames that wait to be sent, bodies not counted. A peer that does not read can make one with each of its own.
+        static let queuedFrames = 10_000
         /// Sent bytes that a body's buffer may still hold.
         static let deadBytes = 65_536
     }
@@ -131,7 +134,10 @@ import CNghttp2
             unsafe received = buffer.baseAddress
             let count = unsafe nghttp2_session_mem_recv(raw, buffer.baseAddress, buffer.count)
             unsafe received = nil
-            if count == buffer.count, uselessFrames <= Bounds.uselessFrames { return true }
+            let isFlooded =
+                unsafe uselessFrames > Bounds.uselessFrames
+                || nghttp2_session_get_outbound_queue_size(raw) > Bounds.queuedFrames
+            if count == buffer.count, !isFlooded { return true }
             // What is wrong with the preface, or too much of something: the library says goodbye only for part of it.
             let code =
                 count == buffer.count || count == NGHTTP2_ERR_FLOODED.rawValue ? HTTP2ErrorCode.enhanceYourCalm : 1
@@ -140,6 +146,9 @@ import CNghttp2
             return false
         }
     }
+
+    /// Begins anew to count frames without use: those of a long time are no flood.
+    func forgive() { uselessFrames = 0 }
 
     /// Hands out the events since the last call, which the caller works off in order, and their heads and trailers.
     func takeEvents(into batch: inout HTTP2Events) {
@@ -371,11 +380,6 @@ import CNghttp2
 
     var takesRequests: Bool { unsafe !isEnded && nghttp2_session_check_request_allowed(raw) == 1 }
 
-    /// The peer knows extended CONNECT (RFC 8441).
-    var knowsExtendedConnect: Bool {
-        unsafe nghttp2_session_get_remote_settings(raw, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1
-    }
-
     // MARK: bodies, asked for by the library
 
     /// How many bytes of a body the next frame is to hold; `sendBody` is called for them.
@@ -398,6 +402,7 @@ import CNghttp2
         if count > 0 {
             streams[slot].move(count, into: output)
             drained.append(slot)
+            uselessFrames = 0  // gRPC asks for the way's length with a PING for what it gets
         }
         return output.count < outputLimit ? 0 : NGHTTP2_ERR_PAUSE.rawValue
     }

@@ -44,11 +44,13 @@ struct HeadComposer {
 
     mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
         guard !isTooLarge else { return }
-        guard text.count + cookie.count + path.count + name.count + value.count + 4 <= limit else {
+        let isPseudo = !name.isEmpty && name[0] == UInt8(ascii: ":")
+        let count = isPseudo ? value.count : name.count + value.count + 4
+        guard heldBytes + count <= limit else {
             isTooLarge = true
             return
         }
-        if !name.isEmpty, name[0] == UInt8(ascii: ":") { return addPseudo(name, value) }
+        if isPseudo { return addPseudo(name, value) }
         if !hasStartLine { writeStartLine() }
         if kind == .request {
             if name.equals("cookie") {
@@ -67,6 +69,12 @@ struct HeadComposer {
         text.append(contentsOf: [0x3a, 0x20])
         append(value, to: &text)
         text.append(contentsOf: [13, 10])
+    }
+
+    /// What there is of the head; no more than it will have in the end.
+    private var heldBytes: Int {
+        guard !hasStartLine else { return text.count + cookie.count }
+        return method.count + path.count + authority.count + upgradeProtocol.count + status.count
     }
 
     /// Closes the section.
