@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Tests/EndToEnd"
 from kit.capture import Capture, not_tls  # noqa: E402
 from kit.pod import KIT, Network, Pod, url  # noqa: E402
 from kit.process import Process, wait_until  # noqa: E402
+from kit.volume import Volume  # noqa: E402
+from kit.wire import client_context  # noqa: E402
+
+from demo_rotation import Load, Site, rotate, secret  # noqa: E402
 
 SECRET = "the-secret-of-the-demo"
 APP_PORT = 8000
@@ -67,9 +72,9 @@ class Certificates:
             raise RuntimeError(f"openssl {arguments[0]}: {done.stderr}")
 
     def issue(self, name: str, *names: str) -> Path:
-        """A directory with `tls.crt` and `tls.key` for both directions."""
+        """A directory with `tls.crt` and `tls.key` for both directions; the next pair takes the place of the last."""
         home = self.directory / name
-        home.mkdir(mode=0o755)
+        home.mkdir(mode=0o755, exist_ok=True)
         (self.directory / "extensions").write_text(
             "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n"
             f"subjectAltName={','.join(('URI:spiffe://demo/' + name, *names))}\n")
@@ -113,17 +118,19 @@ def transparent(story: Story, binary: Path, scratch: Path) -> None:
     try:
         shop, bank, stranger = (network.add_pod(name) for name in ("shop", "bank", "stranger"))
         authority = Certificates(scratch / "certificates")
+        volumes = {}
         for pod in (shop, bank):
-            pair = authority.issue(pod.name, f"DNS:{pod.name}.demo", f"IP:{pod.ipv4}", f"IP:{pod.ipv6}")
+            volume = volumes[pod.name] = Volume(scratch / f"{pod.name}-secret", secret(issue_for(authority, pod)))
             pod.start_app("--http", str(APP_PORT))
             pod.start_sidecar(
-                binary, {"SERVER_CERT_DIR": pair, "CLIENT_CERT_DIR": pair, "CA_DIR": authority.directory},
+                binary, {"SERVER_CERT_DIR": volume.path, "CLIENT_CERT_DIR": volume.path, "CA_DIR": authority.directory},
                 INJECT_CLIENT_HEADERS="true")
             memory = pod.sidecar.rss_bytes() / 1e6 if pod.sidecar else 0
             story.tell(f"{pod.name}: {pod.ipv4}, {pod.ipv6}; application on port {APP_PORT}; sidecar {memory:.1f} MB")
         story.check(True, "`sidecar init` and `sidecar run` stand in both pods; the proxy holds CAP_NET_RAW only")
         call_each_other(story, network, shop, bank)
         refuse_strangers(story, scratch, authority, bank, stranger)
+        renew(story, authority, volumes["bank"], shop, bank, stranger)
         fail_closed(story, network, shop, bank)
     finally:
         network.remove()
@@ -166,6 +173,25 @@ def refuse_strangers(story: Story, scratch: Path, authority: Certificates, bank:
     # Loopback traffic of a pod is never captured: this asks the application itself.
     seen = bank.curl(url("127.0.0.1", APP_PORT, "/seen")).stdout
     story.check("/pay" in seen and "/steal" not in seen, "the bank's application saw none of the three")
+
+
+def issue_for(authority: Certificates, pod: Pod) -> Path:
+    return authority.issue(pod.name, f"DNS:{pod.name}.demo", f"IP:{pod.ipv4}", f"IP:{pod.ipv6}")
+
+
+def renew(story: Story, authority: Certificates, volume: Volume, shop: Pod, bank: Pod, stranger: Pod) -> None:
+    story.step("The bank's certificate is renewed, as a kubelet does it, while the shop's application calls")
+    # The stranger looks at the certificate that it is shown, and trusts nobody.
+    onlooker = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    onlooker.check_hostname, onlooker.verify_mode = False, ssl.CERT_NONE
+    site = Site(
+        volume, issue=lambda: issue_for(authority, bank), dial=lambda: stranger.connect(bank.ipv4, APP_PORT),
+        context=onlooker, certs=lambda: bank.monitor("/certs")[1])
+    load = Load(lambda: shop.connect(bank.ipv4, APP_PORT), bank.ipv4)
+    try:
+        rotate(story, site, load)
+    finally:
+        load.stop()
 
 
 def fail_closed(story: Story, network: Network, shop: Pod, bank: Pod) -> None:
@@ -223,7 +249,10 @@ def explicit(story: Story, binary: Path, scratch: Path) -> None:
     story.tell("Not root, so no namespaces: the explicit mode on loopback (run as root for the transparent one).")
     story.step("A plain application, and a sidecar with mutual TLS before it")
     authority = Certificates(scratch / "certificates")
-    bank = authority.issue("bank", "DNS:localhost", "IP:127.0.0.1")
+    def issue() -> Path:
+        return authority.issue("bank", "DNS:localhost", "IP:127.0.0.1")
+
+    bank = Volume(scratch / "bank-secret", secret(issue()))
     shop = authority.issue("shop")
     port, monitor = free_port(), free_port()
     processes = [Process([sys.executable, str(KIT / "app.py"), "--http", "0"], scratch / "app")]
@@ -231,7 +260,7 @@ def explicit(story: Story, binary: Path, scratch: Path) -> None:
         app_port = json.loads(processes[0].wait_for_line("http"))["http"]
         processes.append(Process([str(binary), "run"], scratch / "sidecar", {
             "PATH": os.environ["PATH"], "TLS_LISTEN_PORT": str(port), "UPSTREAM_URL": f"http://127.0.0.1:{app_port}",
-            "SERVER_CERT_DIR": str(bank), "CLIENT_CERT_DIR": str(bank), "CA_DIR": str(authority.directory),
+            "SERVER_CERT_DIR": str(bank.path), "CLIENT_CERT_DIR": str(bank.path), "CA_DIR": str(authority.directory),
             "MONITOR_PORT": str(monitor), "INJECT_CLIENT_HEADERS": "true",
         }))
         wait_until(lambda: curl("-f", f"http://127.0.0.1:{monitor}/ready").returncode == 0, "the sidecar is ready")
@@ -260,6 +289,18 @@ def explicit(story: Story, binary: Path, scratch: Path) -> None:
         check_refused(story, curl(target.replace("https://", "http://")), "refused")
         seen = json.loads(curl(f"http://127.0.0.1:{app_port}/seen").stdout)["targets"]
         story.check(seen == [f"/pay?{SECRET}", "/seen"], "the application saw none of the three")
+        story.step("The certificate is renewed, as a kubelet does it, while the shop calls")
+        context = client_context(authority.ca_file, shop)
+
+        def dial() -> socket.socket:
+            return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+        load = Load(lambda: context.wrap_socket(dial(), server_hostname="localhost"), f"localhost:{port}")
+        try:
+            rotate(story, Site(
+                bank, issue, dial, context, certs=lambda: curl(f"http://127.0.0.1:{monitor}/certs").stdout), load)
+        finally:
+            load.stop()
     finally:
         for process in reversed(processes):
             process.stop()

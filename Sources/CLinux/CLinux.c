@@ -225,7 +225,13 @@ int linux_mark(int descriptor, uint32_t mark) { return set(descriptor, SOL_SOCKE
 int linux_unsent_bytes(int descriptor) {
     int count = 0;
     int result = answer(ioctl(descriptor, SIOCOUTQ, &count));
-    return result < 0 ? result : count;
+    if (result < 0 || count == 0) return result < 0 ? result : 0;
+    // After the peer's reset the kernel goes on counting what nobody will ever acknowledge. The state comes first in
+    // tcp_info.
+    uint8_t state = 0;
+    socklen_t size = sizeof state;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 && state == TCP_CLOSE) return 0;
+    return count;
 }
 
 int linux_reset_on_close(int descriptor) {

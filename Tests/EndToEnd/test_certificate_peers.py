@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from kit import h2wire
+from kit.monitor import metrics
 from kit.pki import Authority
 from kit.process import wait_until
 from kit.proxy import free_port
@@ -42,13 +43,20 @@ def h2_as(proxy, caller) -> h2wire.Client:
     return h2wire.Client(proxy.connect(caller, alpn=("h2",)).stream)
 
 
+def ended_by_reason(proxy) -> dict[str, float]:
+    page = metrics(proxy)
+    return {
+        reason: page.value("sidecar_connections_ended_total", reason=reason)
+        for reason in ("trust_anchor_removed", "expired", "cut")}
+
+
 def remove_second(identities, trust, proxy) -> None:
     write(trust / "ca.crt", identities.authority.pem)
     wait_reloaded(proxy)
 
 
 def test_an_idle_connection_of_a_removed_authority_is_closed(start_proxy, identities, trust, second):
-    proxy = start_proxy(CA_DIR=str(trust))
+    proxy = start_proxy(CA_DIR=str(trust), ENABLE_METRICS="true")
     _, guest = second
     with proxy.connect(guest) as ended, proxy.connect() as stays:
         assert ended.request("/echo").status == stays.request("/echo").status == 200
@@ -57,6 +65,7 @@ def test_an_idle_connection_of_a_removed_authority_is_closed(start_proxy, identi
         assert stays.request("/echo").status == 200
     line = wait_until(lambda: log_lines(proxy, ENDED), "the log counts it")[0]
     assert (line["trust_anchor_removed"], line["expired"]) == ("1", "0")
+    assert ended_by_reason(proxy) == {"trust_anchor_removed": 1, "expired": 0, "cut": 0}
 
 
 def test_a_running_request_of_a_removed_authority_is_answered_with_close(start_proxy, identities, trust, second):
@@ -84,7 +93,7 @@ def test_http2_of_a_removed_authority_gets_a_goodbye_and_finishes(start_proxy, i
 
 
 def test_what_does_not_end_is_cut_after_the_drain_limit(start_proxy, identities, trust, second):
-    proxy = start_proxy(CA_DIR=str(trust), SHUTDOWN_TIMEOUT_SECS="1")
+    proxy = start_proxy(CA_DIR=str(trust), SHUTDOWN_TIMEOUT_SECS="1", ENABLE_METRICS="true")
     with proxy.connect(second[1], seconds=15) as client:
         client.send(b"GET /slow/30 HTTP/1.1\r\nHost: a\r\n\r\n")
         time.sleep(0.3)
@@ -93,6 +102,7 @@ def test_what_does_not_end_is_cut_after_the_drain_limit(start_proxy, identities,
         assert client.is_closed()
         assert 0.9 < time.monotonic() - started < 1 + SWEEP
     wait_until(lambda: any(line["cut_after_grace"] == "1" for line in log_lines(proxy, ENDED)), "the cut is counted")
+    assert ended_by_reason(proxy)["cut"] == 1
 
 
 def test_a_resumed_connection_is_judged_too(start_proxy, identities, trust, second):
@@ -133,7 +143,7 @@ def test_an_authority_that_is_renewed_with_its_key_keeps_its_clients(start_proxy
 
 
 def test_connections_end_when_the_certificate_of_their_peer_expires(start_proxy, identities, directory):
-    proxy = start_proxy()
+    proxy = start_proxy(ENABLE_METRICS="true")
     brief = identities.authority.client("brief", not_after=timedelta(seconds=3)).write(directory / "brief")
     with proxy.connect(brief, seconds=20) as first, h2_as(proxy, brief) as second, proxy.connect() as stays:
         assert first.request("/echo").status == second.request("/echo").status == 200
@@ -143,6 +153,7 @@ def test_connections_end_when_the_certificate_of_their_peer_expires(start_proxy,
         assert stays.request("/echo").status == 200
     ended = wait_until(lambda: log_lines(proxy, ENDED), "the log counts them")
     assert sum(int(line["expired"]) for line in ended) == 2
+    assert ended_by_reason(proxy) == {"trust_anchor_removed": 0, "expired": 2, "cut": 0}
 
 
 def test_a_client_that_never_rests_is_told_with_its_next_answer(start_proxy, identities, directory):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from kit import h2wire
+from kit.monitor import metrics
 from kit.pki import Authority
 from kit.process import wait_until
 from kit.proxy import free_port
@@ -85,11 +86,15 @@ def test_files_are_replaced(start_proxy, identities, files, change):
 
 def test_a_volume_is_swapped_again_and_again(start_proxy, identities, directory):
     volume = Volume(directory / "volume", pair_files(identities.authority.server()))
-    proxy = start_proxy(SERVER_CERT_DIR=str(volume.path))
-    for _ in range(5):
-        fresh = identities.authority.server("renewed")
+    proxy = start_proxy(SERVER_CERT_DIR=str(volume.path), ENABLE_METRICS="true")
+    for days in range(1, 6):
+        fresh = identities.authority.server("renewed", not_after=timedelta(days=days))
         volume.swap(pair_files(fresh))
         wait_shown(proxy, fresh, identities.caller_directory, seconds=1)
+        page = metrics(proxy)
+        assert page.value("tls_reloads_total") == days
+        expiry = page.value("sidecar_certificate_expiry_timestamp_seconds", role="server")
+        assert expiry == fresh.certificate.not_valid_after_utc.timestamp()
     assert len(log_lines(proxy, "certificates reloaded")) == 5
 
 

@@ -331,6 +331,16 @@ def test_an_idle_tunnel_ends(start_proxy, servers):
         assert client.is_closed()
 
 
+def test_clients_that_have_left_before_the_answer_hold_nothing(forward, servers):
+    """Their kernel resets the connection with the answer to CONNECT unacknowledged, and it stays so for ever."""
+    before = forward.proxy.process.open_descriptors()
+    request = f"CONNECT localhost:{servers.echo} HTTP/1.1\r\nHost: localhost:{servers.echo}\r\n\r\n".encode()
+    for _ in range(50):
+        with forward.connect() as client:
+            client.send(request + b"\x00")
+    wait_until(lambda: forward.proxy.process.open_descriptors() <= before, "descriptors are closed", 5)
+
+
 def test_the_log_has_the_tunnel_and_its_bytes(forward, servers):
     authority = f"localhost:{servers.echo}"
     with forward.tunnel(authority) as client:

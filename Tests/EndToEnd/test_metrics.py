@@ -12,7 +12,7 @@ import pytest
 from kit.forward import ForwardProxy, Servers
 from kit.monitor import Metrics, metrics
 from kit.pki import Authority
-from kit.process import wait_until
+from kit.process import status_bytes, wait_until
 from kit.proxy import free_port
 from kit.transparent import HTTP
 from kit.wire import Closed, client_context, connect_plain
@@ -115,7 +115,9 @@ def test_requests_and_connections_that_are_open(proxy):
         client.response()
         wait_until(lambda: metrics(proxy).value("sidecar_requests_in_flight") == 0, "none is left")
     wait_until(lambda: metrics(proxy).value("sidecar_connections_open") == 0, "the connection is closed")
-    assert metrics(proxy).value("sidecar_connections_opened_total", direction="inbound") == 1
+    page = metrics(proxy)
+    assert page.value("sidecar_connections_opened_total", direction="inbound") == 1
+    assert page.value("sidecar_upstream_connections_opened_total", direction="inbound") == 1
 
 
 def test_a_client_that_leaves_is_of_no_class(proxy):
@@ -348,6 +350,7 @@ def test_the_process_itself(proxy):
     pid = proxy.process.pid
     rss = proxy.process.rss_bytes()
     assert 0.5 * rss < page.value("process_resident_memory_bytes") < 2 * rss
+    assert abs(page.value("process_virtual_memory_bytes") - status_bytes(pid, "VmSize")) < 16 << 20
     assert abs(page.value("process_open_fds") - proxy.process.open_descriptors()) <= 2
     assert page.value("process_max_fds") >= 256
     assert abs(page.value("process_start_time_seconds") - time.time()) < 60

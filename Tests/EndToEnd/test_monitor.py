@@ -1,5 +1,6 @@
 """The monitor port says whether the proxy lives and is ready."""
 
+import http.client
 import json
 
 from kit.process import wait_until
@@ -35,12 +36,29 @@ def test_monitor_port_0_disables_it_with_a_warning(start_proxy):
     assert any(json.loads(line)["level"] == "warning" for line in proxy.process.stdout.splitlines())
 
 
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Which of two fields of one name counts, readers do not agree on."""
+    assert len(dict(pairs)) == len(pairs), pairs
+    return dict(pairs)
+
+
+def change_log_level(proxy, level: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.monitor_port, timeout=5)
+    connection.request("PUT", "/loglevel", level)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_every_line_of_the_log_is_json_with_the_fields(start_proxy):
     proxy = start_proxy()
     with proxy.connect() as client:
         client.request("/echo/logged?password=secret")
     wait_until(lambda: "/echo/logged" in proxy.process.stdout, "the access log has the request")
-    lines = [json.loads(line) for line in proxy.process.stdout.splitlines()]
+    change_log_level(proxy, "debug")
+    proxy.process.terminate()
+    assert proxy.process.wait(3) == 0
+    lines = [json.loads(line, object_pairs_hook=unique) for line in proxy.process.stdout.splitlines()]
+    assert {"log level changed", "draining", "stopped"} <= {line["message"] for line in lines}
     assert all({"timestamp", "level", "message"} <= set(line) for line in lines)
     [entry] = [line for line in lines if line.get("path") == "/echo/logged"]
     assert (entry["method"], entry["response_code"], entry["protocol"]) == ("GET", 200, "HTTP/1.1")

@@ -164,6 +164,23 @@ def test_an_answer_in_pieces_is_read_whole(binary, answer, code, said):
     assert (done.returncode, done.stderr) == (code, said)
 
 
+def test_quit_ends_a_proxy_after_what_runs(start_proxy, binary):
+    """As the last step of a Job would."""
+    proxy = start_proxy()
+    port = {"MONITOR_PORT": str(proxy.monitor_port)}
+    with proxy.connect() as client:
+        client.send(b"GET /slow/1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.2)
+        done = command(binary, "quit", **port)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert proxy.process.is_running
+        answer = client.response()
+        assert answer.status == 200 and answer.closes
+    assert proxy.process.wait(3) == 0
+    assert command(binary, "quit", **port).stderr == (
+        f"sidecar: nobody listens on the monitor port 127.0.0.1:{proxy.monitor_port}\n")
+
+
 @pytest.mark.parametrize("status, code", [(b"200 OK", 0), (b"202 Accepted", 0), (b"403 Forbidden", 1)])
 def test_quit_posts_and_says_a_refusal(binary, status, code):
     impostor = Impostor(b"HTTP/1.1 " + status + b"\r\ncontent-length: 4\r\n\r\nwhy\n")

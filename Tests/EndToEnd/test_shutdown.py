@@ -87,7 +87,7 @@ def test_the_drain_has_a_limit(start_proxy):
         time.sleep(0.3)
         started = time.monotonic()
         proxy.process.terminate()
-        proxy.process.wait(4)
+        assert proxy.process.wait(4) == 0
         assert time.monotonic() - started > 0.8
 
 
@@ -100,4 +100,4 @@ def test_a_second_signal_ends_it_at_once(start_proxy):
         time.sleep(0.3)
         assert proxy.process.is_running
         proxy.process.terminate()
-        proxy.process.wait(2)
+        assert proxy.process.wait(2) == 0

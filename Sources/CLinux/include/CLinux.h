@@ -108,7 +108,7 @@ int linux_only_ipv6(int descriptor, int is_on);
 int linux_transparent(int descriptor, int is_ipv6);
 int linux_bind_address_no_port(int descriptor);
 int linux_mark(int descriptor, uint32_t mark);
-/// Bytes that the peer has not acknowledged (SIOCOUTQ).
+/// Bytes that the peer has not acknowledged (SIOCOUTQ) and still may: none when it has reset the connection.
 int linux_unsent_bytes(int descriptor);
 /// The next close() sends RST and drops what is unsent.
 int linux_reset_on_close(int descriptor);

@@ -192,7 +192,7 @@ final class ControlThread {
     private func setLogLevel(_ level: Configuration.LogLevel) {
         logger.logLevel = level.known
         tellWorkers(.logLevel(level.known))
-        logger.info("log level changed", metadata: ["level": "\(level.rawValue)"])
+        logger.info("log level changed", metadata: ["to": "\(level.rawValue)"])
     }
 
     private func watchReadiness(_ service: NameService) {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .pki import Pair
+if TYPE_CHECKING:  # needs more than the standard library, which the demo does not ask for
+    from .pki import Pair
 
 version = itertools.count(1)
 
