@@ -1,6 +1,7 @@
 """Every metric of SPEC section 12 is there from the start, and moves when what it counts happens."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -366,6 +367,20 @@ def test_certificates_and_readiness(proxy, identities):
     assert abs(page.value("sidecar_certificate_expiry_timestamp_seconds", role="client") - expected) < 120
     authority = identities.authority.pair.certificate.not_valid_after_utc.timestamp()
     assert page.value("sidecar_certificate_expiry_timestamp_seconds", role="client_ca") == authority
+
+
+def test_reloads_that_are_taken_and_refused(start_proxy, identities, directory):
+    home = identities.authority.server().write(directory / "reloaded")
+    proxy = start_proxy(ENABLE_METRICS="true", SERVER_CERT_DIR=str(home))
+    change = Change(proxy)
+    identities.authority.server("second").write(home)
+    change.comes_to(1, "tls_reloads_total")
+    subject = json.loads(proxy.monitor("/certs")[1])["server"]["subject"]
+    assert subject == "CN=second"
+    (home / "tls.crt").write_text("nonsense")
+    wait_until(lambda: change.of("sidecar_tls_reload_failures_total") >= 1, "the refusal is counted")
+    assert change.of("tls_reloads_total") == 1
+    assert json.loads(proxy.monitor("/certs")[1])["reloads"]["problems"]
 
 
 # Under load
