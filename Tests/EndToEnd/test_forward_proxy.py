@@ -332,9 +332,22 @@ def test_an_idle_tunnel_ends(start_proxy, servers):
         assert client.is_closed()
 
 
+def settled_descriptors(process: Process) -> int:
+    """How many are open when all threads have started."""
+    counts: list[int] = []
+
+    def are_settled() -> bool:
+        time.sleep(0.1)
+        counts.append(process.open_descriptors())
+        return len(counts) >= 5 and len(set(counts[-5:])) == 1
+
+    wait_until(are_settled, "the process has started")
+    return counts[-1]
+
+
 def test_clients_that_have_left_before_the_answer_hold_nothing(forward, servers):
     """Their kernel resets the connection with the answer to CONNECT unacknowledged, and it stays so for ever."""
-    before = forward.proxy.process.open_descriptors()
+    before = settled_descriptors(forward.proxy.process)
     request = f"CONNECT localhost:{servers.echo} HTTP/1.1\r\nHost: localhost:{servers.echo}\r\n\r\n".encode()
     for _ in range(50):
         with forward.connect() as client:
