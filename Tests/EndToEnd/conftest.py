@@ -49,7 +49,7 @@ def directory(scratch: Path) -> Iterator[Path]:
 def binary(scratch: Path) -> Path:
     copy = shared_binary(scratch)
     if copy is None:
-        pytest.skip("no sidecar binary: set SIDECAR_BIN or run `swift build -c release`")
+        pytest.skip("no sidecar binary: runs where SIDECAR_BIN is set, as `make test` does, or after `swift build -c release`")
     return copy
 
 
@@ -147,7 +147,7 @@ def assert_all_requests_ended(proxy: Proxy) -> None:
 
 def needs_root() -> None:
     if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+        pytest.skip("network namespaces: runs as root (`make test` as root on Linux, as CI does)")
 
 
 @pytest.fixture(scope="session")

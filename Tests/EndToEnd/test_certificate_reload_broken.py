@@ -192,7 +192,7 @@ def test_ready_turns_503_when_what_is_in_force_has_expired(start_proxy, identiti
 def test_files_that_the_process_may_not_read_are_found_at_the_start(start_proxy, identities, home):
     """Root loads them, then becomes another user: the next reload would fail, so the first look says it."""
     if os.geteuid() != 0:
-        pytest.skip("needs root, who may read what others may not")
+        pytest.skip("runs as root, who may read what others may not")
     (home / "tls.key").chmod(0o600)
     proxy = start_proxy(SERVER_CERT_DIR=str(home))
     wait_until(lambda: failures(proxy), "the log says so at once", 3)

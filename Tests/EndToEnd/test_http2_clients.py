@@ -13,7 +13,7 @@ from kit.transparent import HTTP
 
 def needs(program: str) -> None:
     if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+        pytest.skip(f"runs where {program} is: `make test` as root on Debian or Ubuntu installs it")
 
 
 def run(*command: str, seconds: float = 20) -> str:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="programs nftables in a network namespace: needs root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="programs nftables in a network namespace: runs as root")
 
 EXCLUSIONS = {
     "INCLUDE_INBOUND_PORTS": "80-90,8080", "EXCLUDE_INBOUND_PORTS": "85", "EXCLUDE_OUTBOUND_UIDS": "7,8",

@@ -81,7 +81,7 @@ def test_wait_without_a_proxy_gives_up_with_75(binary):
 def test_wait_ends_at_a_signal(binary, prefix):
     """In a pod that is being deleted; the first process of a container has no default for signals."""
     if prefix and os.geteuid() != 0:
-        pytest.skip("a process namespace needs root")
+        pytest.skip("a process namespace: runs as root")
     waiting = subprocess.Popen([*prefix, str(binary), "wait"], env=bare_environment() | {"MONITOR_PORT": str(free_port())})
     try:
         target = wait_until(lambda: child_of(waiting.pid) if prefix else waiting.pid, "it has started")

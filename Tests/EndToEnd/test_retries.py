@@ -127,7 +127,7 @@ def test_a_pool_full_of_the_dead_costs_one_retry(mortal):
             client.send(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
         assert [client.response().status for client in clients] == [200] * 8
         if upstream.connections < 2:
-            pytest.skip("the requests did not overlap")
+            pytest.skip("runs where eight requests at once overlap: seldom not, on a single slow core")
         assert clients[0].request("/again").status == 200
     assert serve.seen.count(("GET", "/again")) == 2
 

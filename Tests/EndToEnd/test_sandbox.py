@@ -85,7 +85,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the system calls are those of x86-64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="runs on x86-64, whose system call numbers it uses")
 @pytest.mark.parametrize("error, level", [(ENOSYS, "info"), (EPERM, "warning")], ids=["ENOSYS", "EPERM"])
 @pytest.mark.parametrize("calls, sentence", [
     (LANDLOCK_CALLS, "files are not restricted"), ((SECCOMP_CALL,), "system calls are not restricted")])

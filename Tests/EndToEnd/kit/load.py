@@ -22,7 +22,7 @@ def client_shim(directory: Path) -> Path:
     """What `LD_PRELOAD` gives h2load the certificate with; the benchmarks' own."""
     compiler = shutil.which("cc") or shutil.which("clang")
     if not shutil.which("h2load") or not compiler:
-        pytest.skip("needs h2load and a C compiler")
+        pytest.skip("runs where h2load and a C compiler are: `make test` as root on Debian or Ubuntu installs them")
     library = directory / "h2load_shim.so"
     source = REPOSITORY / "Benchmarks/h2load_shim.c"
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl", "-lssl"], check=True)
