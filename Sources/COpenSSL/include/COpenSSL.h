@@ -94,3 +94,8 @@ X509 *openssl_next_certificate(BIO *pem);
 /// The first private key of a PEM text; never asks for a pass phrase.
 EVP_PKEY *openssl_first_key(BIO *pem);
 int openssl_pem_is_end(void);
+
+/// Has a session read and write this socket; 0 when there is no memory.
+int openssl_attach_socket(SSL *session, int descriptor);
+/// Whether what is written next is followed by more at once (MSG_MORE of send(2)).
+void openssl_expect_more(SSL *session, int has_more);

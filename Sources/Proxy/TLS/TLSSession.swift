@@ -70,7 +70,7 @@ import Glibc
 
     private static func make(_ context: TLSContext, _ descriptor: CInt) throws(TLSError) -> OpaquePointer {
         guard let session = unsafe SSL_new(context.raw) else { throw TLSError(.internalError, "no memory for TLS") }
-        guard unsafe SSL_set_fd(session, descriptor) == 1 else {
+        guard unsafe openssl_attach_socket(session, descriptor) == 1 else {
             unsafe SSL_free(session)
             throw TLSError.taken()
         }
@@ -116,11 +116,16 @@ import Glibc
     /// Writes some of the bytes. After `wantsWrite` the same bytes, or more, must be written next.
     mutating func write(_ bytes: Span<UInt8>) -> IOOutcome {
         TLSSession.dropStaleErrors()
+        // A record is sent by each call: all but the last of these bytes may wait for it.
+        unsafe openssl_expect_more(raw, bytes.count > TLSSession.recordBytes ? 1 : 0)
         let count = unsafe bytes.withUnsafeBufferPointer {
             unsafe SSL_write(raw, $0.baseAddress, CInt(clamping: $0.count))
         }
         return count > 0 ? .bytes(Int(count)) : failure(of: count)
     }
+
+    /// RFC 8446 section 5.1.
+    private static let recordBytes = 16_384
 
     /// SSL_get_error(3) believes whatever the thread's queue holds. Looking costs 14 ns, clearing 92.
     private static func dropStaleErrors() {
