@@ -203,8 +203,12 @@ enum Laxer {
             "length among the trailers", "framing fields among the trailers are dropped unread (RFC 9110, 6.5.1)",
             .chunks("0\r\nContent-Length: 5\r\n\r\n")
         ) { stop in
-            stop.reason == .invalidContentLength && hasLengthAfterLastChunk(stop.rest)
+            stop.reason == .invalidContentLength && hasTrailer("content-length", stop.rest)
         },
+        Rule(
+            "coding among the trailers", "the same; llhttp begins to read chunks anew",
+            .chunks("0\r\nTransfer-Encoding: chunked\r\n\r\n")
+        ) { $0.reason == .unknown && hasTrailer("transfer-encoding", $0.rest) },
         Rule(
             "tab after a request's coding",
             "a tab is white space around a value (RFC 9110, 5.5); llhttp reads another coding",
@@ -294,10 +298,10 @@ private func hasMalformedExtension(_ bytes: ArraySlice<UInt8>) -> Bool {
     }
 }
 
-private func hasLengthAfterLastChunk(_ bytes: ArraySlice<UInt8>) -> Bool {
+private func hasTrailer(_ name: String, _ bytes: ArraySlice<UInt8>) -> Bool {
     var isTrailer = false
     for line in lines(bytes) {
-        if isTrailer, line.hasPrefix("content-length:") { return true }
+        if isTrailer, line.hasPrefix("\(name):") { return true }
         isTrailer = isTrailer && !line.isEmpty || line.contains(/^0+(;|$)/)
     }
     return false
