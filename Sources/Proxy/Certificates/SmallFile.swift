@@ -1,8 +1,8 @@
 import Glibc
 
 /// Reads one small file whole.
-enum SmallFile {
-    enum Content {
+package enum SmallFile {
+    package enum Content {
         case bytes([UInt8])
         case absent
         case unreadable(String)
@@ -18,7 +18,7 @@ enum SmallFile {
     /// Far beyond any bundle; a device or a log by mistake must not fill the memory.
     static let maximumBytes = 4 << 20
 
-    static func read(_ path: String) -> Content {
+    package static func read(_ path: String) -> Content {
         let raw = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard raw >= 0 else {
             return errno == ENOENT || errno == ENOTDIR ? .absent : .unreadable(SystemError.text(errno))

@@ -7,16 +7,22 @@ package struct ServiceRequest {
     /// Decoded, in the order given.
     package let query: [(name: String, value: String)]
     package let peer: Endpoint
+    /// As it came; nil where the client says nothing.
+    package let contentType: String?
     package internal(set) var body: [UInt8]
 
     init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
         let target = String(decoding: bytes[head.pathAndQuery.range], as: UTF8.self)
-        self.init(head.method, target: target, from: peer, body: [])
+        let type = head.fields.lines.first { $0.known == .contentType }
+        self.init(
+            head.method, target: target, from: peer, body: [],
+            contentType: type.map { String(decoding: bytes[$0.value.range], as: UTF8.self) })
     }
 
     /// - Parameter target: path and query as they came.
-    init(_ method: Method, target: String, from peer: Endpoint, body: [UInt8]) {
+    init(_ method: Method, target: String, from peer: Endpoint, body: [UInt8], contentType: String? = nil) {
         self.method = method
+        self.contentType = contentType
         self.peer = peer
         self.body = body
         let mark = target.firstIndex(of: "?") ?? target.endIndex
