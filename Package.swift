@@ -46,10 +46,21 @@ let package = Package(
         // Swift: Kubernetes objects as values, YAML, and what injection makes of them.
         .target(name: "Manifest", swiftSettings: strict),
         .target(name: "Injection", dependencies: ["Manifest"], swiftSettings: strict),
+
+        // Swift: certificates made, and the admission webhook.
+        .target(name: "CertTool", dependencies: ["Addressing", "COpenSSL"], swiftSettings: strict),
+        .target(
+            name: "Webhook",
+            dependencies: [
+                "Addressing", "CertTool", "Injection", "Manifest", "Proxy",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
         .executableTarget(
             name: "sidecar",
             dependencies: [
-                "Addressing", "Proxy", "NetSetup",
+                "Addressing", "CertTool", "Injection", "NetSetup", "Proxy", "Webhook",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -62,6 +73,10 @@ let package = Package(
         .testTarget(
             name: "SandboxTests",
             dependencies: ["CLinux", "Proxy", .product(name: "Logging", package: "swift-log")], swiftSettings: lenient),
+        .testTarget(name: "CertToolTests", dependencies: ["CertTool", "Addressing", "Proxy"], swiftSettings: strict),
+        .testTarget(
+            name: "WebhookTests", dependencies: ["Webhook", "CertTool", "Injection", "Manifest", "Proxy"],
+            swiftSettings: strict),
         .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
     ]
 )
