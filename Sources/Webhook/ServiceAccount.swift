@@ -1,3 +1,4 @@
+import Files
 import Proxy
 
 /// Where the API server is, and who this process is to it: what Kubernetes puts into every pod.
