@@ -47,11 +47,11 @@ let package = Package(
         // Swift: Kubernetes objects as values, YAML, and what injection makes of them.
         .target(name: "Manifest", swiftSettings: strict),
         .target(name: "YAML", dependencies: ["Manifest", "CYaml"], swiftSettings: strict),
-        .target(name: "Injection", dependencies: ["Manifest"], swiftSettings: strict),
+        .target(name: "Injection", dependencies: ["Manifest", "YAML"], swiftSettings: strict),
         .executableTarget(
             name: "sidecar",
             dependencies: [
-                "Addressing", "Proxy", "NetSetup",
+                "Addressing", "Proxy", "NetSetup", "Injection",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

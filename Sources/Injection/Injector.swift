@@ -39,6 +39,32 @@ package struct Injector: Sendable {
         }
     }
 
+    /// The Service for the mTLS port of an object that takes part: nil where none is asked for.
+    ///
+    /// - Parameter isAsked: whether the caller wants one for every object in the explicit mode; else annotations decide.
+    package func service(for object: ManifestValue, isAsked: Bool) -> ServiceOutcome? {
+        guard let name = object["kind"]?.string,
+            let kind = WorkloadKind(kind: name, apiVersion: object["apiVersion"]?.string ?? ""),
+            let pod = try? Pod(kind.podPath.tokens.reduce(object) { $0[$1] ?? .null })
+        else { return nil }
+        let wishes = PodWishes(pod, settings)
+        let plan = SidecarPlan(wishes, settings, upstreamPort: nil)
+        guard case .takesPart = participation(of: pod), isAsked || wishes.wantsService else { return nil }
+        switch plan.mode {
+        case .transparent:
+            return wishes.wantsService
+                ? .unsuitable("no Service is made in the transparent mode: the pod keeps its ports, and so its Service")
+                : nil
+        case .explicit:
+            guard let port = plan.tlsPort else { return .unsuitable("no Service is made: TLS_LISTEN_PORT is disabled") }
+            do throws(SidecarService.Unsuitable) {
+                return .service(try SidecarService.make(for: object, kind, port: port))
+            } catch {
+                return .unsuitable("no Service is made: \(error.reason)")
+            }
+        }
+    }
+
     // MARK: who takes part
 
     private enum Participation {
