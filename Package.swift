@@ -30,6 +30,7 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CNghttp2", linkerSettings: [.linkedLibrary("nghttp2")]),
+        .target(name: "CYaml", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "CNetfilter", linkerSettings: [.linkedLibrary("nftnl"), .linkedLibrary("mnl")]),
 
         // Swift: values, the data plane, the capture rules, the command line.
@@ -46,7 +47,8 @@ let package = Package(
 
         // Swift: Kubernetes objects as values, YAML, and what injection makes of them.
         .target(name: "Manifest", swiftSettings: strict),
-        .target(name: "Injection", dependencies: ["Manifest"], swiftSettings: strict),
+        .target(name: "YAML", dependencies: ["Manifest", "CYaml"], swiftSettings: strict),
+        .target(name: "Injection", dependencies: ["Manifest", "YAML"], swiftSettings: strict),
 
         // Swift: certificates made, and the admission webhook.
         .target(name: "CertTool", dependencies: ["Addressing", "COpenSSL"], swiftSettings: strict),
