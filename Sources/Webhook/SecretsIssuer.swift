@@ -27,7 +27,7 @@ package final class SecretsIssuer {
 
     /// The Secret of the authority.
     package static let authorityName = "sidecar-ca"
-    /// Looks at an object that somebody else changes at the same time.
+    /// Writes of an object that somebody else changes at the same time.
     private static let maximumAttempts = 5
 
     private let wish: Wish
@@ -91,14 +91,17 @@ package final class SecretsIssuer {
         _ verb: APIClient.Verb, _ place: APIClient.Place, _ object: ManifestValue, _ attempt: Int,
         again: @escaping (Int) -> Void
     ) {
+        guard attempt <= SecretsIssuer.maximumAttempts else {
+            return fail(
+                "\(place.description) was written \(SecretsIssuer.maximumAttempts) times, and somebody changes it each time"
+            )
+        }
         client.call(verb, place, object) { [self] result in
             switch result {
             case .success:
                 logger.info("\(verb == .create ? "made" : "renewed")", metadata: ["secret": "\(place.description)"])
-                again(1)
-            case .failure(.conflict(let sentence)):
-                guard attempt < SecretsIssuer.maximumAttempts else { return fail(sentence) }
                 again(attempt + 1)
+            case .failure(.conflict): again(attempt + 1)
             case .failure(let error): fail(error.sentence)
             }
         }

@@ -2,45 +2,45 @@ import ArgumentParser
 import Injection
 import Proxy
 
-/// What every command that injects takes.
+/// What `sidecar inject` and `sidecar webhook` are told of the sidecar that they add.
 struct InjectionOptions: ParsableArguments {
-    @Option(help: "The image of the sidecar.")
+    @Option(help: "The sidecar's image.")
     var image = "localhost/sidecar:\(Version.text)"
 
-    @Option(help: "When nodes fetch it: Always, IfNotPresent or Never.")
-    var imagePullPolicy = "IfNotPresent"
+    @Option(help: "When the image is pulled: Always, IfNotPresent or Never.")
+    var imagePullPolicy = PullPolicy.IfNotPresent
 
     @Flag(
-        inversion: .prefixedNo, help: "The cluster runs init containers with restartPolicy: Always (Kubernetes 1.29).")
+        inversion: .prefixedNo, help: "Init containers that run beside the application: Kubernetes 1.29 and newer.")
     var nativeSidecars = true
 
-    @Option(help: "For pods without the annotation: transparent or explicit.")
+    @Option(help: "How traffic reaches the sidecar where no annotation says it: transparent or explicit.")
     var mode = InjectionMode.transparent
 
-    @Option(help: "The Secret with the certificates, for pods without the annotation.")
+    @Option(help: "The Secret with tls.crt, tls.key and ca.crt where no annotation names one.")
     var tlsSecret = "sidecar-tls"
 
-    func validate() throws {
-        guard ["Always", "IfNotPresent", "Never"].contains(imagePullPolicy) else {
-            throw ValidationError("--image-pull-policy must be Always, IfNotPresent or Never")
-        }
-    }
+    enum PullPolicy: String, ExpressibleByArgument, CaseIterable { case Always, IfNotPresent, Never }
 
     func settings(optIn: InjectionSettings.OptIn) -> InjectionSettings {
-        var settings = InjectionSettings(optIn: optIn, version: Version.text) { environment in
-            do throws(ConfigurationProblems) {
-                _ = try Configuration.parse(environment)
-                return []
-            } catch {
-                return error.sentences
-            }
-        }
+        var settings = InjectionSettings(
+            optIn: optIn, version: Version.text, problems: InjectionOptions.problems)
         settings.image = image
-        settings.imagePullPolicy = imagePullPolicy
+        settings.imagePullPolicy = imagePullPolicy.rawValue
         settings.hasNativeSidecars = nativeSidecars
         settings.mode = mode
         settings.tlsSecret = tlsSecret
         return settings
+    }
+
+    /// What the proxy would say of an environment.
+    @Sendable private static func problems(_ environment: [String: String]) -> [String] {
+        do throws(ConfigurationProblems) {
+            _ = try Configuration.parse(environment)
+            return []
+        } catch {
+            return error.sentences
+        }
     }
 }
 

@@ -162,15 +162,20 @@ package final class ServiceConnection: ChannelUser {
     }
 
     private func handle(_ request: ServiceRequest) {
-        service.forgetBody(bodyBytes)
-        bodyBytes = 0
+        letGoOfBody()
         phase = .answering
         service.handler(request, self)
+    }
+
+    private func letGoOfBody() {
+        service.forgetBody(bodyBytes)
+        bodyBytes = 0
     }
 
     // MARK: answers
 
     private func refuse(_ status: UInt16, _ sentence: String) {
+        letGoOfBody()
         phase = .answering
         keepsAlive = false
         isCutShort = true
