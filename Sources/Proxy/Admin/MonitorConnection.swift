@@ -76,14 +76,28 @@ final class MonitorConnection: ChannelUser {
         guard received.count >= head.byteCount + length else { return false }
         let request = MonitorRequest(
             head.method, target: String(decoding: received[head.pathAndQuery.range], as: UTF8.self),
-            from: channel.remote, body: Array(received[head.byteCount..<head.byteCount + length]))
+            from: channel.remote, to: channel.originalDestination, userAgent: userAgent(head),
+            body: Array(received[head.byteCount..<head.byteCount + length]))
         received.removeFirst(head.byteCount + length)
         phase = .answering(head.method, keepsAlive: head.keepsAlive)
         routes.handle(request, self)
         return true
     }
 
+    private func userAgent(_ head: RequestHead) -> String? {
+        for line in head.fields.lines where received[line.name.range].count == 10 {
+            let name = String(decoding: received[line.name.range], as: UTF8.self)
+            if name.lowercased() == "user-agent" { return String(decoding: received[line.value.range], as: UTF8.self) }
+        }
+        return nil
+    }
+
     // MARK: answers
+
+    /// The answer that is waited for may take longer than others.
+    func allow(seconds: Int) {
+        channel?.setDeadline(after: MonitorServer.requestMicroseconds + Int64(seconds) * 1_000_000)
+    }
 
     /// Answers the request that waits; of two answers the second is not heard.
     func answer(_ answer: MonitorAnswer) {

@@ -7,12 +7,20 @@ struct MonitorRequest {
     /// Decoded, in the order given.
     let query: [(name: String, value: String)]
     let peer: Endpoint
+    /// What was asked: an address of the pod.
+    let local: Endpoint?
+    let userAgent: String?
     let body: [UInt8]
 
     /// - Parameter target: path and query as they came.
-    init(_ method: Method, target: String, from peer: Endpoint, body: [UInt8]) {
+    init(
+        _ method: Method, target: String, from peer: Endpoint, to local: Endpoint? = nil, userAgent: String? = nil,
+        body: [UInt8]
+    ) {
         self.method = method
         self.peer = peer
+        self.local = local
+        self.userAgent = userAgent
         self.body = body
         let mark = target.firstIndex(of: "?") ?? target.endIndex
         path = String(target[..<mark])
