@@ -170,9 +170,9 @@ def test_the_configuration_page_hides_values(probed):
 
 
 def test_probes_are_no_traffic(probed):
-    before = metrics(probed.pod).value("sidecar_requests_total")
+    before = metrics(probed.pod).value("requests_total")
     assert probed.probe(HTTP_LIVE)[0] == 200
-    assert metrics(probed.pod).value("sidecar_requests_total") == before
+    assert metrics(probed.pod).value("requests_total") == before
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])

@@ -45,8 +45,7 @@ def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
 
 
 @pytest.mark.parametrize("name, value", [
-    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("INBOUND_PLAINTEXT", "probes"),
-    ("TLS_CERT_URI", "kbs:///a/b/c"),
+    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("TLS_CERT_URI", "kbs:///a/b/c"),
 ])
 def test_a_setting_that_is_not_supported_yet_is_refused_not_ignored(binary, settings, name, value):
     """Each line goes when its feature comes: the value is then valid and the proxy starts."""

@@ -7,7 +7,6 @@ final class PlaintextGRPCProbe: PlaintextProbe {
     private var body: [UInt8] = []
     private var count = 0
     private var hasEnded = false
-    private var isAsked = false
 
     /// Takes over from the one that has read the first bytes.
     init(_ session: HTTP2Session, _ probes: [AppProbe], from first: PlaintextProbe) {
@@ -24,7 +23,7 @@ final class PlaintextGRPCProbe: PlaintextProbe {
 
     override func received(_ bytes: Span<UInt8>) {
         count += bytes.count
-        guard !isAsked, count <= PlaintextProbe.maximumBytes else { return refuse("no probe is that long") }
+        guard count <= PlaintextProbe.maximumBytes else { return refuse("no probe is that long") }
         let isSound = session.receive(bytes)
         var events = HTTP2Events()
         session.takeEvents(into: &events)
@@ -36,7 +35,6 @@ final class PlaintextGRPCProbe: PlaintextProbe {
         guard flush() else { return channel.abort() }
         guard hasEnded else { return }
         guard let probe = probes.first(where: { asks($0) }) else { return refuse("APP_PROBES lists no such service") }
-        isAsked = true
         ask(probe)
     }
 

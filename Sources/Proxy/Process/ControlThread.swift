@@ -67,6 +67,7 @@ final class ControlThread {
         } else {
             logger.warning("MONITOR_PORT=0: no health checks, no metrics")
         }
+        for remark in configuration.probeRemarks { logger.warning("\(remark)") }
     }
 
     /// Will keep the workers' certificates those of the directories.
