@@ -98,6 +98,43 @@ def test_an_answer_that_is_no_http_fails(probed):
     assert status == 503 and "HTTP" in text, text
 
 
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_an_answer_that_is_too_large_fails(probed, kind):
+    probed.set(kind, "large")
+    status, text = probed.probe(KINDS[kind])
+    assert status == 503 and "larg" in text, text
+
+
+def test_a_redirect_within_the_pod_is_followed(probed):
+    before = len(probed.seen("http"))
+    probed.set("http", "302=/there")  # where the application fails
+    status, text = probed.probe(HTTP_LIVE)
+    assert status == 503 and "status 500" in text
+    assert [seen["line"].split(" ")[1] for seen in probed.seen("http")[before:]] == ["/healthz?deep=1", "/there"]
+    probed.set("http", f"307=https://{probed.pod.ipv4}:{HTTPS}/secure")
+    assert probed.probe(HTTP_LIVE) == (200, f"status 200 from 127.0.0.1:{HTTPS}\n")
+    assert probed.seen("https")[-1]["fields"][0] == ["Host", f"{probed.pod.ipv4}:{HTTPS}"]
+    probed.set("https", "500")
+    assert probed.probe(HTTP_LIVE)[0] == 503
+
+
+@pytest.mark.parametrize("location", ["http://elsewhere.invalid/", "//192.0.2.1:8000/x", "https://web.example:1/"])
+def test_a_redirect_to_another_host_passes(probed, location):
+    before = len(probed.seen("http"))
+    probed.set("http", f"301={location}")
+    status, text = probed.probe(HTTP_LIVE)
+    assert status == 200 and "status 301" in text
+    assert len(probed.seen("http")) == before + 1
+
+
+def test_redirects_without_end_fail(probed):
+    before = len(probed.seen("http"))
+    probed.set("http", "302=/round/x")
+    status, text = probed.probe(HTTP_LIVE)
+    assert status == 503 and "more than 10 redirects" in text
+    assert len(probed.seen("http")) == before + 11
+
+
 def test_the_request_is_the_kubelets(probed):
     assert probed.probe(HTTP_LIVE)[0] == 200
     seen = probed.seen("http")[-1]

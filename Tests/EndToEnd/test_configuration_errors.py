@@ -53,6 +53,22 @@ def test_a_setting_that_is_not_supported_yet_is_refused_not_ignored(binary, sett
     assert name in said
 
 
+@pytest.mark.parametrize("value, reason", [
+    ("x", "is not valid JSON, at byte 1"),
+    ('{"/health":{"tcpSocket":{"port":80}}}', "/health: the path is not valid"),
+    ('{"/app-health/web/livez":{"exec":{"command":["true"]}}}', "/app-health/web/livez: exec"),
+    ('{"/app-health/web/livez":{"httpGet":{"port":"http"}}}', "/app-health/web/livez: httpGet.port"),
+])
+def test_a_bad_probe_is_named_with_its_path(binary, settings, value, reason):
+    assert f"APP_PROBES {reason}" in complaint(binary, settings | {"APP_PROBES": value})
+
+
+def test_a_probe_of_the_sidecar_itself_is_a_problem(binary, settings):
+    probe = '{"/app-health/web/livez":{"tcpSocket":{"port":%s}}}' % settings["MONITOR_PORT"]
+    said = complaint(binary, settings | {"APP_PROBES": probe})
+    assert "/app-health/web/livez" in said and "MONITOR_PORT" in said
+
+
 def test_all_problems_are_told_at_once(binary, settings):
     said = complaint(binary, settings | {"TLS_LISTEN_PORT": "x", "LOG_LEVEL": "y", "OUTBOUND_MTLS_CIDRS": "z"})
     assert all(name in said for name in ("TLS_LISTEN_PORT", "LOG_LEVEL", "OUTBOUND_MTLS_CIDRS"))

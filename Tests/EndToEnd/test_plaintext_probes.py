@@ -306,5 +306,7 @@ def test_without_a_list_nothing_is_let_through(fresh_pods, mode):
     done = probed.kubelet.curl("-A", KUBELET, url(probed.pod.ipv4, HTTP, "/healthz?deep=1"), seconds=5)
     assert done.returncode != 0
     assert probed.seen("http") == []
+    probed.set("tcp", "closed")
+    probed.kubelet.connect(probed.pod.ipv4, TCP).close()  # the kernel accepts, whatever the mode
     said = [json.loads(line) for line in probed.sidecar.stdout.splitlines() if "plaintext refused" in line]
     assert said and said[-1]["peer"]

@@ -15,8 +15,6 @@ class PlaintextProbe: ChannelUser {
 
     /// A kubelet's request has some two hundred.
     static let maximumBytes = 8_192
-    /// How long the answer may take to go out, and on top of timeoutSeconds.
-    static let graceMicroseconds: Int64 = 2_000_000
 
     /// - Parameter probes: those of the port.
     init(_ worker: Worker, _ channel: Channel, to original: Endpoint, _ probes: [AppProbe], _ record: ConnectionRecord)
@@ -41,7 +39,7 @@ class PlaintextProbe: ChannelUser {
 
     final func ask(_ probe: AppProbe) {
         channel.pauseReading()
-        channel.setDeadline(after: Int64(probe.timeoutSeconds) * 1_000_000 + PlaintextProbe.graceMicroseconds)
+        channel.clearDeadline()  // the question has one
         worker.prober.ask(probe, pod: original.address) { [weak self] in self?.heard($0, probe) }
     }
 
@@ -49,10 +47,14 @@ class PlaintextProbe: ChannelUser {
         guard channel.isOpen else { return }
         worker.explain(probe, outcome)
         record.plaintextPort = original.port
-        worker.log(record)
         switch outcome {
-        case .passed: answer(true)
-        case .failed: answer(false)
+        case .passed:
+            worker.log(record)
+            answer(true)
+        case .failed(let sentence):
+            record.reason = sentence
+            worker.log(record)
+            answer(false)
         }
     }
 

@@ -59,6 +59,7 @@ struct AppProbeReader {
         }
         var timeout = 1
         var actions: [AppProbe.Action?] = []
+        var isMisspelt = false
         for field in fields {
             switch field.name {
             case "httpGet": actions.append(http(field.value))
@@ -72,9 +73,11 @@ struct AppProbeReader {
                 if field.value.integer == nil { complain("\(field.name) must be a number, and is \(field.value.kind)") }
             case let name:
                 complain("\"\(name)\" is no field of a probe: it has httpGet, tcpSocket or grpc, and timeoutSeconds")
+                isMisspelt = true
             }
         }
         guard actions.count == 1 else {
+            if actions.isEmpty, isMisspelt { return nil }
             complain("a probe has one of httpGet, tcpSocket and grpc, and this has \(actions.count)")
             return nil
         }

@@ -8,9 +8,29 @@ final class AppProber {
     /// Said to the application unless the kubelet has said its own.
     static let userAgent = "kube-probe/sidecar"
 
+    /// A question on its way, and who waits for the answer.
     private final class Run {
+        let probe: AppProbe
+        let pod: IPAddress?
+        let userAgent: String
+        /// By the monotonic clock.
+        let endsAt: Int64
+        /// What is asked by HTTP; redirects change it.
+        var question: HTTPQuestion?
+        var redirects = 0
         var waiting: [(ProbeOutcome) -> Void] = []
         var attempt: ProbeAttempt?
+
+        init(_ probe: AppProbe, pod: IPAddress?, userAgent: String, endsAt: Int64) {
+            self.probe = probe
+            self.pod = pod
+            self.userAgent = userAgent
+            self.endsAt = endsAt
+            if case .http(let question) = probe.action { self.question = question }
+        }
+
+        var address: IPAddress { pod ?? .loopbackV4 }
+        var port: UInt16 { question?.port ?? probe.port }
     }
 
     private let mark: UInt32?
@@ -38,32 +58,52 @@ final class AppProber {
         guard running.count < AppProber.maximumAtOnce else {
             return done(.failed("\(AppProber.maximumAtOnce) probes are running already"))
         }
-        let run = Run()
+        let run = Run(
+            probe, pod: pod, userAgent: userAgent.flatMap(AppProber.kubelet) ?? AppProber.userAgent,
+            endsAt: reactor.now + Int64(probe.timeoutSeconds) * 1_000_000)
         run.waiting.append(done)
         running[probe.path] = run
-        let asker = userAgent.flatMap(AppProber.kubelet) ?? AppProber.userAgent
-        let answered = { [unowned self] outcome in finished(probe.path, outcome) }
-        guard let attempt = attempt(probe, pod ?? .loopbackV4, asker, then: answered) else {
-            return finished(probe.path, .failed("no memory"))
-        }
-        run.attempt = attempt
-        attempt.start(target(probe, pod: pod), timeout: Int64(probe.timeoutSeconds) * 1_000_000, in: reactor)
+        attempt(run)
     }
 
-    private func finished(_ path: String, _ outcome: ProbeOutcome) {
-        guard let run = running.removeValue(forKey: path) else { return }
+    private func attempt(_ run: Run) {
+        let timeout = max(0, run.endsAt - reactor.now)
+        let made = make(run) { [unowned self] outcome in attempted(run, outcome) }
+        guard let made else { return finish(run, .failed("no memory")) }
+        run.attempt = made
+        made.start(target(run, timeout), timeout: timeout, in: reactor)
+    }
+
+    private func attempted(_ run: Run, _ outcome: ProbeOutcome) {
+        let location = (run.attempt as? HTTPProbeAttempt)?.location
+        run.attempt = nil
+        guard case .passed = outcome, let location, let question = run.question else { return finish(run, outcome) }
+        switch Redirect.from(question, to: location, pod: run.address) {
+        case .elsewhere: finish(run, outcome)
+        case .malformed: finish(run, .failed("\(outcome.sentence), whose Location is malformed"))
+        case .to(let next):
+            run.redirects += 1
+            guard run.redirects <= Redirect.maximum else {
+                return finish(run, .failed("more than \(Redirect.maximum) redirects, the last by \(outcome.sentence)"))
+            }
+            run.question = next
+            attempt(run)
+        }
+    }
+
+    private func finish(_ run: Run, _ outcome: ProbeOutcome) {
+        running[run.probe.path] = nil
         for done in run.waiting { done(outcome) }
     }
 
-    private func attempt(
-        _ probe: AppProbe, _ pod: IPAddress, _ userAgent: String, then done: @escaping (ProbeOutcome) -> Void
-    ) -> ProbeAttempt? {
-        let tooLate = "no answer within timeoutSeconds (\(probe.timeoutSeconds))"
-        let authority = "\(Endpoint(pod, probe.port))"
-        switch probe.action {
-        case .http(let question):
+    private func make(_ run: Run, then done: @escaping (ProbeOutcome) -> Void) -> ProbeAttempt? {
+        let tooLate = "no answer within timeoutSeconds (\(run.probe.timeoutSeconds))"
+        let authority = "\(Endpoint(run.address, run.port))"
+        switch run.probe.action {
+        case .http(let listed):
+            let question = run.question ?? listed
             guard !question.isTLS || unverified != nil else { return nil }
-            let request = question.request(authority: authority, userAgent: userAgent)
+            let request = question.request(authority: authority, userAgent: run.userAgent)
             return HTTPProbeAttempt(request, passing: 200..<400, tooLate: tooLate, then: done)
         case .tcp: return TCPProbeAttempt(tooLate: tooLate, then: done)
         case .grpc(_, let service):
@@ -71,19 +111,18 @@ final class AppProber {
                 let session = HTTP2Session(.client, library, maxHeadBytes: HTTPProbeAttempt.maximumHeadBytes)
             else { return nil }
             return GRPCProbeAttempt(
-                session, service: service, authority: authority, userAgent: userAgent, tooLate: tooLate, then: done)
+                session, service: service, authority: authority, userAgent: run.userAgent, tooLate: tooLate, then: done)
         }
     }
 
     /// Loopback first, since an application may listen there only; the pod's own address when it refuses.
-    private func target(_ probe: AppProbe, pod: IPAddress?) -> ConnectTarget {
+    private func target(_ run: Run, _ timeout: Int64) -> ConnectTarget {
         var addresses: [IPAddress] = [.loopbackV4, .loopbackV6]
-        if let pod, !addresses.contains(pod) { addresses.append(pod) }
-        let timeout = Int64(probe.timeoutSeconds) * 1_000_000
+        if let pod = run.pod, !addresses.contains(pod) { addresses.append(pod) }
         var target = ConnectTarget(
-            endpoints: addresses.map { Endpoint($0, probe.port) }, options: .init(mark: mark),
+            endpoints: addresses.map { Endpoint($0, run.port) }, options: .init(mark: mark),
             timeouts: ConnectTimeouts(connect: timeout, handshake: timeout), direction: .inbound)
-        if case .http(let question) = probe.action, question.isTLS, let unverified {
+        if let question = run.question, question.isTLS, let unverified {
             target.tls = TLSOrigination(context: unverified, verification: .chainOnly(sni: nil))
         }
         return target

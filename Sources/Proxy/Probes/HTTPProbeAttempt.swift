@@ -4,6 +4,8 @@ final class HTTPProbeAttempt: ProbeAttempt {
     private let passing: Range<UInt16>
     private var parser = ResponseParser(limits: HTTPLimits(maxHeadBytes: HTTPProbeAttempt.maximumHeadBytes))
     private var received: [UInt8] = []
+    /// Where the answer sends the asker.
+    private(set) var location: String?
 
     static let maximumHeadBytes = 16_384
 
@@ -26,10 +28,18 @@ final class HTTPProbeAttempt: ProbeAttempt {
             switch parser.parse(head.span, resumingAt: 0, for: .get) {
             case .needsMore: return
             case .failed(let error): return finish(.failed("\(answerer) does not answer in HTTP: \(error.sentence)"))
-            case .complete: judge(parser.head.status)
+            case .complete: break
             }
+            note(parser.head, head.span)
+            judge(parser.head.status)
             received.removeFirst(parser.head.byteCount)
         }
+    }
+
+    private func note(_ head: ResponseHead, _ bytes: Span<UInt8>) {
+        guard Redirect.isFollowed(head.status) else { return }
+        let line = head.fields.lines.first { bytes.extracting($0.name.range).equalsIgnoringCase("location") }
+        location = line.map { bytes.extracting($0.value.range).text }
     }
 
     /// Interim answers are passed over; a switch of protocols is none.

@@ -4,7 +4,8 @@
     probeapp.py --http PORT --https PORT --tcp PORT --grpc PORT --control PORT --certificate FILE --key FILE [--uid N]
 
 Prints one JSON line when all of them listen. `PUT /<kind>/<state>` on the control port changes what a check says from
-then on: a status for http and https, `hang`, for grpc a status' number; `closed` closes the port, `open` opens it again.
+then on: a status for http and https, perhaps with `=` and a Location, `hang`, `large`, for grpc
+a status' number; `closed` closes the port, `open` opens it again.
 `GET /seen` tells the requests that the HTTP checks have seen, with their fields and the peer's address.
 """
 
@@ -104,12 +105,19 @@ class HTTPCheck(Check):
         if self.state == "hang":
             time.sleep(HANG_SECONDS)
             return
+        if self.state == "large":
+            stream.sendall(b"HTTP/1.1 200 OK\r\nX-Large: " + b"x" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n")
+            return
         if self.state == "nonsense":
             stream.sendall(b"220 mail.example ESMTP\r\n\r\n")
             return
-        location = "Location: http://elsewhere.invalid/\r\n" if self.state.startswith("3") else ""
+        # `302=/there` redirects, and fails at `/there` itself.
+        status, _, location = self.state.partition("=")
+        if location and line.split(" ")[1] == "/" + location.split("/")[-1]:
+            status, location = "500", ""
+        location = f"Location: {location}\r\n" if location else ""
         stream.sendall(
-            f"HTTP/1.1 {self.state} Answer\r\n{location}Content-Length: 7\r\nConnection: close\r\n\r\nhealth\n".encode())
+            f"HTTP/1.1 {status} Answer\r\n{location}Content-Length: 7\r\nConnection: close\r\n\r\nhealth\n".encode())
 
 
 class GRPCCheck(Check):
@@ -143,6 +151,8 @@ class GRPCCheck(Check):
             context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         if self.state == "hang":
             time.sleep(HANG_SECONDS)
+        if self.state == "large":
+            return b"\x08\x01\x12\xd0\x0f" + b"x" * 2_000
         return bytes([8, int(self.state)]) if self.state.isdigit() else b""
 
 
@@ -171,7 +181,7 @@ def main() -> None:
 
     class Control(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            kind, state = self.path.strip("/").split("/")
+            kind, state = self.path[1:].split("/", 1)
             checks[kind].change(state)
             self.answer({})
 
