@@ -34,14 +34,19 @@ let package = Package(
 
         // Swift: values, the data plane, the capture rules, the command line.
         .target(name: "Addressing", swiftSettings: strict),
+        .target(name: "Files", swiftSettings: strict),
         .target(
             name: "Proxy",
             dependencies: [
-                "Addressing", "CLinux", "CNghttp2", "COpenSSL",
+                "Addressing", "CLinux", "CNghttp2", "COpenSSL", "Files",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict + uncheckedInRelease),
-        .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter"], swiftSettings: strict),
+        .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter", "Files"], swiftSettings: strict),
+
+        // Swift: Kubernetes objects as values, YAML, and what injection makes of them.
+        .target(name: "Manifest", swiftSettings: strict),
+        .target(name: "Injection", dependencies: ["Manifest"], swiftSettings: strict),
         .executableTarget(
             name: "sidecar",
             dependencies: [

@@ -56,8 +56,10 @@ final class Monitor {
     }
 
     /// Answers with what the application says to its probe.
-    func ask(_ probe: AppProbe, for request: MonitorRequest, then done: @escaping (ProbeOutcome) -> Void) {
-        prober.ask(probe, pod: request.local?.address, userAgent: request.userAgent) { [probed] outcome in
+    func ask(
+        _ probe: AppProbe, pod: IPAddress?, userAgent: String?, then done: @escaping (ProbeOutcome) -> Void
+    ) {
+        prober.ask(probe, pod: pod, userAgent: userAgent) { [probed] outcome in
             probed(probe, outcome)
             done(outcome)
         }

@@ -77,8 +77,8 @@ final class MonitorRoutes {
         guard let probe = monitor.configuration.appProbes[request.path] else {
             return connection.answer(MonitorAnswer(404, "APP_PROBES does not list \(HostName.printable(request.path))"))
         }
-        connection.allow(seconds: probe.timeoutSeconds)
-        monitor.ask(probe, for: request) { outcome in
+        connection.allow(microseconds: Int64(probe.timeoutSeconds) * 1_000_000)
+        monitor.ask(probe, pod: connection.local?.address, userAgent: request.userAgent) { outcome in
             switch outcome {
             case .passed(let sentence): connection.answer(MonitorAnswer(200, sentence))
             case .failed(let sentence): connection.answer(MonitorAnswer(503, sentence))
