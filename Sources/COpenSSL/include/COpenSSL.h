@@ -30,6 +30,8 @@ int openssl_offered_versions(const SSL *ssl);
 void openssl_require_peer_certificate(SSL_CTX *context);
 /// Takes clients without a certificate, and gives out no tickets.
 void openssl_ask_no_certificate(SSL_CTX *context);
+/// Takes whatever certificate the server shows, and every cipher that the library has in use.
+int openssl_accept_any_certificate(SSL_CTX *context);
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);
 
 // MARK: sessions

@@ -7,23 +7,32 @@ package struct ServiceRequest {
     /// Decoded, in the order given.
     package let query: [(name: String, value: String)]
     package let peer: Endpoint
+    let userAgent: String?
     /// As it came; nil where the client says nothing.
     package let contentType: String?
     package internal(set) var body: [UInt8]
 
     init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
         let target = String(decoding: bytes[head.pathAndQuery.range], as: UTF8.self)
+        let span = bytes.span
+        let agent = head.fields.lines.first {
+            span.extracting($0.name.range).equalsIgnoringCase("user-agent")
+        }
         let type = head.fields.lines.first { $0.known == .contentType }
         self.init(
-            head.method, target: target, from: peer, body: [],
-            contentType: type.map { String(decoding: bytes[$0.value.range], as: UTF8.self) })
+            head.method, target: target, from: peer, userAgent: agent.map { span.extracting($0.value.range).text },
+            contentType: type.map { span.extracting($0.value.range).text }, body: [])
     }
 
     /// - Parameter target: path and query as they came.
-    init(_ method: Method, target: String, from peer: Endpoint, body: [UInt8], contentType: String? = nil) {
+    init(
+        _ method: Method, target: String, from peer: Endpoint, userAgent: String? = nil, contentType: String? = nil,
+        body: [UInt8]
+    ) {
         self.method = method
         self.contentType = contentType
         self.peer = peer
+        self.userAgent = userAgent
         self.body = body
         let mark = target.firstIndex(of: "?") ?? target.endIndex
         path = String(target[..<mark])
