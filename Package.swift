@@ -65,6 +65,9 @@ let package = Package(
         .testTarget(
             name: "SandboxTests",
             dependencies: ["CLinux", "Proxy", .product(name: "Logging", package: "swift-log")], swiftSettings: lenient),
+        .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
+        .testTarget(name: "YAMLTests", dependencies: ["YAML", "Manifest"], swiftSettings: strict),
+        .testTarget(name: "InjectionTests", dependencies: ["Injection", "Manifest"], swiftSettings: strict),
         .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
     ]
 )

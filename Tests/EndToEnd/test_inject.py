@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
+from random import Random
 
 import kubernetes_validate
 import pytest
 
 from kit import injection
-from kit.proxy import run_once
+from kit.proxy import REPOSITORY, run_once
 
 MANIFESTS = Path(__file__).parent / "manifests"
 SAMPLES = sorted(path for path in MANIFESTS.iterdir() if path.is_file())
@@ -82,16 +85,19 @@ class TestSamples:
         assert [injection.without_sidecar(thing) for thing in after][: len(before)] == before
         assert all(thing["kind"] == "Service" for thing in after[len(before):])
 
-    def test_another_form_replaces_this_one(self, inject, path, form) -> None:
-        """An injected file, injected with other options, is as if it had never been injected."""
-        if path.name in ("job.yaml", "cronjob.yaml"):
-            pytest.skip("a job without native sidecars is left as it is: test_jobs_end_by_native_sidecars_only")
-        other = FORMS["classic" if form == "native" else "native"]
-        direct, _ = inject(path, *other)
-        by_way, _ = inject(inject(path, *FORMS[form])[0], *other)
-        assert [
-            thing for thing in injection.objects(by_way) if not thing["metadata"].get("name", "").endswith("-mtls")
-        ] == [thing for thing in injection.objects(direct) if not thing["metadata"].get("name", "").endswith("-mtls")]
+
+# A job without native sidecars is left as it is, whatever is in it.
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("path", [path for path in SAMPLES if not path.name.endswith("job.yaml")], ids=names)
+def test_another_form_replaces_this_one(inject, path, form) -> None:
+    """An injected file, injected with other options, is as if it had never been injected."""
+    def but_services(data: bytes) -> list[dict]:
+        return [thing for thing in injection.objects(data) if not thing["metadata"].get("name", "").endswith("-mtls")]
+
+    other = FORMS["classic" if form == "native" else "native"]
+    direct, _ = inject(path, *other)
+    by_way, _ = inject(inject(path, *FORMS[form])[0], *other)
+    assert but_services(by_way) == but_services(direct)
 
 
 @pytest.mark.parametrize("path", REFUSED, ids=names)
@@ -249,3 +255,63 @@ def test_garbage_gets_a_sentence(binary, data, sentence) -> None:
     result = subprocess.run([str(binary), "inject", "-f", "-"], input=data, capture_output=True, timeout=30)
     assert result.returncode == 1 and result.stdout == b""
     assert sentence in result.stderr.decode(), result.stderr[:500]
+
+
+def test_every_variable_of_the_documentation_has_an_annotation(binary) -> None:
+    table = re.findall(r"^\| (`[A-Z_`, ]+`)", (REPOSITORY / "docs/configuration.md").read_text(), re.MULTILINE)
+    variables = {name for cell in table for name in re.findall(r"[A-Z_]+", cell)}
+    variables -= {"TRANSPARENT", "POD_NAME", "POD_NAMESPACE", "APP_PROBES"}
+    assert len(variables) > 40
+    annotations = {"sidecar.mtls.dev/" + name.lower().replace("_", "-"): "?" for name in variables}
+    thing = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "annotations": annotations},
+        "spec": {"containers": [{"name": "web"}]}}
+    result = subprocess.run(
+        [str(binary), "inject", "-f", "-"], input=json.dumps(thing), capture_output=True, text=True, timeout=10)
+    assert result.returncode == 1
+    assert "there is no annotation" not in result.stderr
+    assert "the annotation sidecar.mtls.dev/monitor-port: MONITOR_PORT=? is not valid" in result.stderr
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIDECAR_INJECT_MUTATIONS", "150"))))
+def test_no_mutation_of_a_sample_is_too_much(binary, seed) -> None:
+    """Whatever the bytes: an answer with a sentence, or an output that a second run leaves alone."""
+    random = Random(seed)
+    data = bytearray(random.choice(SAMPLES).read_bytes())
+    for _ in range(random.randint(1, 6)):
+        place = random.randrange(len(data))
+        match random.randrange(6):
+            case 0:
+                data[place] = random.randrange(256)
+            case 1:
+                del data[place:place + random.randint(1, 40)]
+            case 2:
+                data[place:place] = random.choice(PIECES)
+            case 3:
+                data[place:place] = data[place:place + random.randint(1, 200)]
+            case 4:
+                data[place:place + 1] = random.choice((b" ", b"\n", b"\t", b"\r\n", b"  "))
+            case 5:
+                other = random.choice(SAMPLES).read_bytes()
+                start = random.randrange(len(other))
+                data[place:place] = other[start:start + random.randint(1, 100)]
+        if not data:
+            data = bytearray(b"a")
+
+    def run(given: bytes) -> subprocess.CompletedProcess:
+        return subprocess.run([str(binary), "inject", "-f", "-"], input=given, capture_output=True, timeout=20)
+
+    first = run(bytes(data))
+    assert first.returncode in (0, 1), (first.returncode, bytes(data))
+    assert first.stderr
+    if first.returncode == 1:
+        assert first.stdout == b""
+        return
+    second = run(first.stdout)
+    assert (second.returncode, second.stdout) == (0, first.stdout), second.stderr.decode()
+
+
+PIECES = (
+    b"---\n", b"...\n", b"&a ", b"*a", b"<<: *a\n", b"!!str ", b"!!binary ", b"|+\n", b">-\n", b"? ", b": ", b"- ", b"[", b"]",
+    b"{", b"}", b"'", b'"', b"#", b"%YAML 1.1\n", b"\xef\xbb\xbf", b"\xc2\x85", b"\xe2\x80\xa8", b"\x00", b"\xff", b"null",
+    b"!<x> ", b"@", b"`", b"\\", b"\r")
