@@ -77,6 +77,9 @@ let package = Package(
         .testTarget(
             name: "SandboxTests",
             dependencies: ["CLinux", "Proxy", .product(name: "Logging", package: "swift-log")], swiftSettings: lenient),
+        .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
+        .testTarget(name: "YAMLTests", dependencies: ["YAML", "Manifest"], swiftSettings: strict),
+        .testTarget(name: "InjectionTests", dependencies: ["Injection", "Manifest"], swiftSettings: strict),
         .testTarget(name: "CertToolTests", dependencies: ["CertTool", "Addressing", "Proxy"], swiftSettings: strict),
         .testTarget(
             name: "WebhookTests", dependencies: ["Webhook", "CertTool", "Injection", "Manifest", "Proxy"],
