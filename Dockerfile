@@ -14,7 +14,8 @@ FROM ${BASE_IMAGE} AS base
 
 FROM ${BUILDER_IMAGE} AS builder
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# hadolint ignore=DL3008 -- the base image's tag says which Debian; its packages are to be the current ones
+# The base image's tag says which Debian; its packages are to be the current ones.
+# hadolint ignore=DL3008
 RUN apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
         ca-certificates git libmnl-dev libnftnl-dev libnghttp2-dev libssl-dev pkg-config \
@@ -26,8 +27,8 @@ COPY Sources ./Sources
 COPY Tests ./Tests
 # More arguments for `swift build`, for example "-Xswiftc -g".
 ARG SWIFT_BUILD_OPTIONS=""
-# Unused sections are left out by the linker and symbols by strip.
-# hadolint ignore=SC2086 -- the options are several words
+# Unused sections are left out by the linker and symbols by strip. The options are several words.
+# hadolint ignore=SC2086
 RUN --mount=type=cache,target=/src/.build,sharing=locked \
     swift build -c release --product sidecar --static-swift-stdlib -Xlinker --gc-sections ${SWIFT_BUILD_OPTIONS} \
     && install -D .build/release/sidecar /out/sidecar \
@@ -35,7 +36,7 @@ RUN --mount=type=cache,target=/src/.build,sharing=locked \
 
 FROM ${DEBIAN_IMAGE} AS root
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# hadolint ignore=DL3008 -- as above
+# hadolint ignore=DL3008
 RUN apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
         libcap2-bin libmnl0 libnftnl11 libnghttp2-14 libssl3t64 libstdc++6 \

@@ -5,17 +5,16 @@ build.py ARCHIVE writes the image to a file that `podman load`, `docker load` an
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
+
+import yaml
 
 from .machine import Machine, run
 from .standins import StandIns, default_arguments, mounts, registry_answers
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".cache" / "image"
-APP_IMAGE = "localhost/sidecar-test-app:1"
 BUILD_SECONDS = 3600
 
 
@@ -36,12 +35,19 @@ def build(machine: Machine) -> str:
     return done.stdout.split("building ")[1].split()[0]
 
 
-def build_app(machine: Machine) -> str:
-    """An ordinary application: python3 and curl on Debian."""
-    machine.podman(
-        "build", "--network", "host", "--tag", APP_IMAGE, "--file", str(ROOT / "Tests" / "Image" / "Dockerfile.app"),
-        str(ROOT / "Tests" / "EndToEnd" / "kit"), inside=False, seconds=BUILD_SECONDS)
-    return APP_IMAGE
+def provide_applications(machine: Machine, manifest: Path) -> None:
+    """The images of the demo's applications: their own, or one stand-in under the names of all."""
+    documents = [one for one in yaml.safe_load_all(manifest.read_text()) if one]
+    pods = [one["spec"]["template"]["spec"] for one in documents if one["kind"] == "Deployment"]
+    names = sorted({container["image"] for pod in pods for container in pod["containers"]})
+    missing = [name for name in names if not name.startswith("localhost/") and not registry_answers(name)]
+    if missing:
+        say(f"no registry answers for {', '.join(missing)}: one image of nginx and curl stands in for them")
+        tags = [option for name in missing for option in ("--tag", name)]
+        directory = ROOT / "Tests" / "Image"
+        machine.podman(
+            "build", "--network", "host", "--pull=never", *tags, "--file", str(directory / "Dockerfile.app"), str(directory),
+            inside=False, seconds=BUILD_SECONDS)
 
 
 def say(text: str) -> None:
@@ -50,7 +56,7 @@ def say(text: str) -> None:
 
 if __name__ == "__main__":
     archive = Path(sys.argv[1]).resolve()
-    machine = Machine(Path(os.environ.get("TMPDIR", tempfile.gettempdir())))
+    machine = Machine()
     try:
         image = build(machine)
         archive.unlink(missing_ok=True)

@@ -24,10 +24,16 @@ class CommandFailed(RuntimeError):
 
 
 class Machine:
-    """A node: podman's storage in one directory, its networks in one namespace."""
+    """A node: podman's storage in one directory, its networks in one namespace.
 
-    def __init__(self, parent: Path | None = None):
-        self.directory = Path(tempfile.mkdtemp(prefix="sidecar-image-", dir=parent or "/var/tmp"))
+    SIDECAR_IMAGE_STORAGE names a directory that is kept, with the layers of the build, for the next run.
+    """
+
+    def __init__(self) -> None:
+        kept = os.environ.get("SIDECAR_IMAGE_STORAGE")
+        self.is_kept = kept is not None
+        self.directory = Path(kept).resolve() if kept else Path(tempfile.mkdtemp(prefix="sidecar-image-", dir="/var/tmp"))
+        self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o755)
         self.namespace = f"sci{os.getpid()}x{next(NUMBERS)}"
         self.networks: list[str] = []
@@ -42,7 +48,7 @@ class Machine:
 
     def write_configuration(self) -> None:
         for name in ("tmp", "run", "networks", "runtimes"):
-            (self.directory / name).mkdir()
+            (self.directory / name).mkdir(exist_ok=True)
         (self.directory / "storage.conf").write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{self.directory}/storage"\nrunroot = "{self.directory}/run"\n')
         runtimes = ""
@@ -76,7 +82,7 @@ network_config_dir = "{self.directory}/networks"
 """)
 
     def podman(self, *arguments: str, inside: bool = True, check: bool = True, seconds: float = 120, **options):
-        """A podman command in the node's network, or, to build, in the machine's."""
+        """A podman command in the node's network, or, for images, in the machine's."""
         enter = ["nsenter", f"--net=/run/netns/{self.namespace}"] if inside else []
         return run(*enter, "podman", *arguments, check=check, seconds=seconds, env=self.environment, **options)
 
@@ -95,7 +101,8 @@ network_config_dir = "{self.directory}/networks"
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.directory}/")]):
             run("umount", "--lazy", mount, check=False)
         run("ip", "netns", "del", self.namespace, check=False)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not self.is_kept:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def run(*command: str, check: bool = True, seconds: float = 120, **options) -> subprocess.CompletedProcess:
