@@ -18,12 +18,12 @@ if [ -z "$engine" ]; then
     exit 1
 fi
 
-revision=unknown created=unknown
+set -- --label "org.opencontainers.image.version=$version" "$@"
 if git rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
     revision=$(git rev-parse HEAD)
-    created=$(git log -1 --format=%cI)
     [ -z "$(git status --porcelain --untracked-files=no)" ] || revision=$revision-changed
+    set -- --label "org.opencontainers.image.revision=$revision" \
+        --label "org.opencontainers.image.created=$(git log -1 --format=%cI)" "$@"
 fi
 echo "building $image with $engine"
-"$engine" build --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "CREATED=$created" \
-    --tag "$image" "$@" .
+"$engine" build --tag "$image" "$@" .

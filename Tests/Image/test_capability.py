@@ -8,13 +8,15 @@ import pytest
 from kit.pki import Authority
 from kit.process import wait_until
 
+from imagekit.machine import ENDED
+
 NET_RAW = 1 << 13
 NO_NEW_PRIVILEGES = ("--security-opt", "no-new-privileges")
 
 
 @pytest.fixture(scope="module")
 def certificates(machine) -> Path:
-    authority, directory = Authority(), machine.directory / "capability-certificates"
+    authority, directory = Authority(), machine.scratch / "certificates"
     authority.issue("pod", dns=("pod",)).write(directory)
     return authority.write(directory)
 
@@ -52,7 +54,7 @@ class Container:
         return done.stdout + done.stderr
 
     def exit_code(self) -> int:
-        wait_until(lambda: self.inspect("{{.State.Status}}") == "exited", f"{self.name} has ended", seconds=30)
+        wait_until(lambda: self.inspect("{{.State.Status}}") in ENDED, f"{self.name} has ended", seconds=30)
         return int(self.inspect("{{.State.ExitCode}}"))
 
     def status(self) -> dict[str, str]:

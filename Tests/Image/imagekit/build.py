@@ -28,7 +28,7 @@ def build(machine: Machine) -> str:
         say(f"no registry answers for {', '.join(unreachable)}: "
             "stand-ins of the base images are made from Debian's packages, and this machine's Swift is mounted")
         StandIns(machine, CACHE).make(builder, debian, base)
-        options += ["--pull=never", *mounts(machine.directory)]
+        options += ["--pull=never", *mounts(machine.scratch)]
     done = run(
         str(ROOT / "scripts" / "image.sh"), *options, seconds=BUILD_SECONDS, env=machine.environment | {"ENGINE": "podman"})
     say(done.stdout[-600:])

@@ -17,9 +17,10 @@ from .playable import named, playable
 from .services import Service, serve
 
 NAMESPACE = "sidecar-demo"
-NETWORK, BRIDGE_ADDRESS = "pods", "10.88.77.1"
-SUBNETS = ("10.88.77.0/24", "fd00:88:77::/64")
-ADDRESSES = {"web": "10.88.77.10", "client": "10.88.77.11"}
+NETWORK = "pods"
+#: Not one of podman's own, which begin at 10.88.0.0.
+SUBNETS = ("10.64.77.0/24", "fd00:64:77::/64")
+ADDRESSES = {"web": "10.64.77.10", "client": "10.64.77.11"}
 WEB_SERVICE_ADDRESS = "10.96.0.10"
 MONITOR_PORT = 8081
 READY_SECONDS = 60
@@ -32,7 +33,7 @@ class Demo:
         self.machine = machine
         self.documents = [one for one in yaml.safe_load_all(manifest.read_text()) if one]
         self.authority = Authority("Demo CA")
-        self.volumes = {name: Volume(machine.directory / f"{name}-tls", self.secret(name)) for name in ADDRESSES}
+        self.volumes = {name: Volume(machine.scratch / f"{name}-tls", self.secret(name)) for name in ADDRESSES}
         port = named(self.documents, "Service", "web")["spec"]["ports"][0]["port"]
         self.web = Service("web", NAMESPACE, WEB_SERVICE_ADDRESS, port, ADDRESSES["web"], target_port=8080)
         machine.add_network(NETWORK, *SUBNETS)
@@ -57,7 +58,7 @@ class Demo:
     def play(self, workload: str) -> None:
         secrets = {f"{name}-tls": volume.path for name, volume in self.volumes.items()}
         documents = playable(self.documents, workload, secrets, hosts={self.web.address: self.web.names})
-        file = self.machine.directory / f"{workload}.yaml"
+        file = self.machine.scratch / f"{workload}.yaml"
         file.write_text(yaml.safe_dump_all(documents, sort_keys=False))
         self.machine.podman("kube", "play", "--network", NETWORK, "--ip", ADDRESSES[workload], str(file), seconds=180)
 

@@ -16,6 +16,8 @@ RUNTIMES = ("runc", "crun")
 RUNTIME_WRAPPER = Path(__file__).with_name("oci_runtime.py")
 #: How the wrapper starts containers: as Kubernetes (containerd, CRI-O) does, as dockerd does, as podman itself does.
 KUBERNETES, DOCKER, PODMAN = "kubernetes", "docker", "podman"
+#: States of a container whose process has ended, before and after podman has cleaned up.
+ENDED = {"stopped", "exited"}
 NUMBERS = itertools.count()
 
 
@@ -35,6 +37,9 @@ class Machine:
         self.directory = Path(kept).resolve() if kept else Path(tempfile.mkdtemp(prefix="sidecar-image-", dir="/var/tmp"))
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o755)
+        #: Files of this run, for containers to mount.
+        self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.directory))
+        self.scratch.chmod(0o755)
         self.namespace = f"sci{os.getpid()}x{next(NUMBERS)}"
         self.networks: list[str] = []
         self.environment = os.environ | {
@@ -101,8 +106,7 @@ network_config_dir = "{self.directory}/networks"
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.directory}/")]):
             run("umount", "--lazy", mount, check=False)
         run("ip", "netns", "del", self.namespace, check=False)
-        if not self.is_kept:
-            shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.scratch if self.is_kept else self.directory, ignore_errors=True)
 
 
 def run(*command: str, check: bool = True, seconds: float = 120, **options) -> subprocess.CompletedProcess:
