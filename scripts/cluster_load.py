@@ -1,0 +1,53 @@
+"""Requests from within a pod, one after the other, for as long as something is done to the others."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+
+from cluster import NAMESPACE, Cluster
+
+#: What the pod's shell does until its input ends. A connection of its own for each request: none survives by keep-alive.
+LOOP = """
+(while :; do curl --silent --output /dev/null --max-time 10 --write-out '%{http_code} %{errormsg}\\n' http://web/; done) &
+loop=$!
+read -r _
+kill $loop
+"""
+
+
+class ClusterLoad:
+    def __init__(self, cluster: Cluster, pod: str, container: str):
+        self.answered = 0
+        self.failures: list[str] = []
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            cluster.argv("-n", NAMESPACE, "exec", "-i", pod, "-c", container, "--", "sh", "-c", LOOP),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("200"):
+                self.answered += 1
+            elif line.strip():
+                self.failures.append(f"after {time.monotonic() - self.began:.1f} s: {line.strip()}")
+
+    def stop(self) -> str:
+        """Ends it and says in a sentence what became of the requests."""
+        seconds = time.monotonic() - self.began
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write("enough\n")
+            self.process.stdin.close()
+        except BrokenPipeError:
+            self.failures.append("the load ended by itself")
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.reader.join(30)
+        return f"{self.answered} requests in {seconds:.1f} s, {len(self.failures)} failed"
