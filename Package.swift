@@ -42,6 +42,10 @@ let package = Package(
             ],
             swiftSettings: strict + uncheckedInRelease),
         .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter"], swiftSettings: strict),
+
+        // Swift: Kubernetes objects as values, YAML, and what injection makes of them.
+        .target(name: "Manifest", swiftSettings: strict),
+        .target(name: "Injection", dependencies: ["Manifest"], swiftSettings: strict),
         .executableTarget(
             name: "sidecar",
             dependencies: [

@@ -9,7 +9,7 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
 }
 
 /// What all sessions of one side share: an `SSL_CTX`, which belongs to one worker.
-@safe final class TLSContext {
+@safe package final class TLSContext {
     let raw: OpaquePointer
 
     private init(owning raw: OpaquePointer) { unsafe self.raw = raw }

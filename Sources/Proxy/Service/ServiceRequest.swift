@@ -1,13 +1,18 @@
-import Addressing
+package import Addressing
 
-/// A request to the monitor port.
-struct MonitorRequest {
-    let method: Method
-    let path: String
+/// A whole request to a service.
+package struct ServiceRequest {
+    package let method: Method
+    package let path: String
     /// Decoded, in the order given.
-    let query: [(name: String, value: String)]
-    let peer: Endpoint
-    let body: [UInt8]
+    package let query: [(name: String, value: String)]
+    package let peer: Endpoint
+    package internal(set) var body: [UInt8]
+
+    init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
+        let target = String(decoding: bytes[head.pathAndQuery.range], as: UTF8.self)
+        self.init(head.method, target: target, from: peer, body: [])
+    }
 
     /// - Parameter target: path and query as they came.
     init(_ method: Method, target: String, from peer: Endpoint, body: [UInt8]) {
@@ -18,7 +23,7 @@ struct MonitorRequest {
         path = String(target[..<mark])
         query = target[mark...].dropFirst().split(separator: "&").map { pair in
             let equals = pair.firstIndex(of: "=") ?? pair.endIndex
-            return (MonitorRequest.decoded(pair[..<equals]), MonitorRequest.decoded(pair[equals...].dropFirst()))
+            return (ServiceRequest.decoded(pair[..<equals]), ServiceRequest.decoded(pair[equals...].dropFirst()))
         }
     }
 
@@ -39,33 +44,4 @@ struct MonitorRequest {
         }
         return String(decoding: result, as: UTF8.self)
     }
-}
-
-/// An answer of the monitor port.
-struct MonitorAnswer {
-    enum Content: String {
-        case text = "text/plain; charset=utf-8"
-        case json = "application/json"
-        /// Prometheus' text format.
-        case metrics = "text/plain; version=0.0.4; charset=utf-8"
-    }
-
-    let status: UInt16
-    let content: Content
-    let body: [UInt8]
-
-    init(_ status: UInt16, _ sentence: String) {
-        self.status = status
-        content = .text
-        body = Array((sentence + "\n").utf8)
-    }
-
-    init(_ content: Content, _ body: [UInt8]) {
-        status = 200
-        self.content = content
-        self.body = body
-    }
-
-    /// A JSON document of its own line.
-    init(_ json: JSONWriter) { self.init(.json, json.bytes + [0x0a]) }
 }
