@@ -1,4 +1,4 @@
-"""Requests from within a pod, one after the other, for as long as something is done to the others."""
+"""Requests from within a pod, for as long as something is done to the others."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import time
 
 from cluster import NAMESPACE, Cluster
 
-#: What the pod's shell does until its input ends. A connection of its own for each request: none survives by keep-alive.
+#: What the pod's shell does until its input ends: requests with a connection each, and beside them requests that keep
+#: theirs, eight at a time.
 LOOP = """
-(while :; do curl --silent --output /dev/null --max-time 10 --write-out '%{http_code} %{errormsg}\\n' http://web/; done) &
-loop=$!
+each='%{http_code} %{errormsg}\\n'
+(while :; do curl --silent --output /dev/null --max-time 10 --write-out "$each" http://web/; done) &
+single=$!
+(while :; do curl --silent --output /dev/null --max-time 10 --write-out "$each" --parallel --parallel-max 8 \
+    'http://web/?[1-500]'; done) &
+many=$!
 read -r _
-kill $loop
+kill $single $many
 """
 
 

@@ -76,6 +76,13 @@ class Proof:
                 return fields
         return None
 
+    def outward_tls(self) -> list[str]:
+        """The TLS versions of the connections that the client's sidecar has to the web server."""
+        page = json.loads(self.cluster.monitor(self.cluster.pod("client"), "/connections"))
+        return sorted({
+            each["tls_version"] for each in page["connections"]
+            if each["side"] == "upstream" and each["server_name"] == "web" and each["tls_version"]})
+
     def serial(self) -> str:
         """Of the certificate that the web server's sidecar has in force."""
         return json.loads(self.cluster.monitor(self.cluster.pod("web"), "/certs"))["server"]["serial"]
@@ -119,8 +126,8 @@ class Proof:
         line = self.access_log("web", path) or {}
         self.story.tell(f"the web server's sidecar: {line.get('method')} {line.get('path')} from {line.get('peer_identity')}")
         self.story.check(line.get("peer_identity") == IDENTITY + "client", "it came with the client's certificate")
-        line = self.access_log("client", path) or {}
-        self.story.check(line.get("peer_identity") == IDENTITY + "web", "it went to the web server's certificate")
+        outward = self.outward_tls()
+        self.story.check(bool(outward), f"the client's sidecar made it {', '.join(outward)}, for a server named “web”")
         handshakes = max(handshakes, self.metric("web", 'sidecar_handshakes_total{side="server"}'))
         self.story.check(handshakes > 0, f"{handshakes:.0f} TLS handshakes with clients so far")
         if flows is None:
