@@ -12,10 +12,10 @@ from cluster import NAMESPACE, Cluster
 #: theirs, eight at a time.
 LOOP = """
 each='%{http_code} %{errormsg}\\n'
-(while :; do curl --silent --output /dev/null --max-time 10 --write-out "$each" http://web/; done) &
+(while :; do curl --silent --output /dev/null --max-time 10 --write-out "$each" http://web/; done) 2> /dev/null &
 single=$!
 (while :; do curl --silent --output /dev/null --max-time 10 --write-out "$each" --parallel --parallel-max 8 \
-    'http://web/?[1-500]'; done) &
+    'http://web/?[1-500]'; done) 2> /dev/null &
 many=$!
 read -r _
 kill $single $many
