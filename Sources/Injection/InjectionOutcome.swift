@@ -23,3 +23,10 @@ package struct SkipReason: Equatable, Sendable {
         self.isNoteworthy = isNoteworthy
     }
 }
+
+/// What was made of the wish for a Service.
+package enum ServiceOutcome: Equatable, Sendable {
+    case service(ManifestValue)
+    /// None, and why.
+    case unsuitable(String)
+}

@@ -17,6 +17,8 @@ package struct InjectionSettings: Sendable {
     package var mode = InjectionMode.transparent
     /// For pods without the annotation `sidecar.mtls.dev/tls-secret`.
     package var tlsSecret = "sidecar-tls"
+    /// For pods whose annotations say nothing else.
+    package var resources = SidecarResources()
     package var optIn: OptIn
     /// What the status annotation names as the injector's version.
     package var version: String

@@ -49,3 +49,7 @@ extension ManifestObject: Equatable {
         left.count == right.count && left.members.allSatisfy { right[$0.key] == $0.value }
     }
 }
+
+extension ManifestObject: ExpressibleByDictionaryLiteral {
+    package init(dictionaryLiteral members: (String, ManifestValue)...) { self.init(members) }
+}

@@ -13,8 +13,8 @@ final class Channel: EventHandler {
     static let readsPerTurn = 16
 
     private let reactor: Reactor
-    /// nil before there is a socket, and after.
-    private(set) var wire: Wire?
+    /// nil before there is a socket, and after. For this file and Channel+TLS only.
+    var wire: Wire?
     /// What the TLS session was made from.
     private(set) var tlsContext: TLSContext?
     private(set) var phase: Phase

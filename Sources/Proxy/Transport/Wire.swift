@@ -3,7 +3,7 @@ import CLinux
 import Glibc
 
 /// A connection's socket, perhaps with a TLS session on it: one call, and what the kernel or OpenSSL say to it.
-final class Wire {
+struct Wire: ~Copyable {
     enum ReadOutcome { case bytes(Int), wantsRead, wantsWrite, end, failed(ChannelError) }
     enum SendOutcome { case sent(Int), wouldBlock, failed(ChannelError) }
     enum FlushOutcome { case drained, wouldBlock, failed(ChannelError) }
@@ -17,23 +17,23 @@ final class Wire {
 
     var raw: CInt { socket.raw }
 
-    func startTLS(serverSide context: TLSContext) throws(TLSError) {
+    mutating func startTLS(serverSide context: TLSContext) throws(TLSError) {
         tls = try TLSSession(serverSide: context, descriptor: raw)
     }
 
-    func startTLS(_ origination: TLSOrigination, offering offer: ProtocolOffer) throws(TLSError) {
+    mutating func startTLS(_ origination: TLSOrigination, offering offer: ProtocolOffer) throws(TLSError) {
         tls = try TLSSession(
             clientSide: origination.context, descriptor: raw, verify: origination.verification, offering: offer,
             resuming: origination.resumption)
     }
 
-    func handshake() -> TLSSession.HandshakeOutcome { tls?.handshake() ?? .done }
+    mutating func handshake() -> TLSSession.HandshakeOutcome { tls?.handshake() ?? .done }
 
     /// What comes now is not decrypted.
-    func dropTLS() { tls = nil }
+    mutating func dropTLS() { tls = nil }
 
     /// Reads once into the start of the buffer.
-    func read(into buffer: inout [UInt8]) -> ReadOutcome {
+    mutating func read(into buffer: inout [UInt8]) -> ReadOutcome {
         if let outcome = tls?.read(into: &buffer) {
             switch outcome {
             case .bytes(let count): return .bytes(count)
@@ -58,7 +58,7 @@ final class Wire {
     }
 
     /// Sends some of the bytes. After `wouldBlock` the same bytes, or more, must come next.
-    func send(_ bytes: Span<UInt8>) -> SendOutcome {
+    mutating func send(_ bytes: Span<UInt8>) -> SendOutcome {
         if let outcome = tls?.write(bytes) {
             switch outcome {
             case .bytes(let count): return .sent(count)
@@ -79,7 +79,7 @@ final class Wire {
     }
 
     /// Sends of what waits as much as it can.
-    func send(_ backlog: inout Backlog) -> FlushOutcome {
+    mutating func send(_ backlog: inout Backlog) -> FlushOutcome {
         while !backlog.isEmpty {
             switch backlog.withSpan({ send($0) }) {
             case .sent(let count): backlog.removeFirst(count)
@@ -104,14 +104,14 @@ final class Wire {
 
     /// Says that nothing more will be sent: close_notify under TLS, else FIN. False when close_notify finds the socket
     /// full: then call again when it is not.
-    func sayGoodbye() -> Bool {
+    mutating func sayGoodbye() -> Bool {
         if let isSaid = tls?.sendCloseNotify() { return isSaid }
         _ = linux_shutdown_write(socket.raw)  // fails only when the peer is gone, which reading tells
         return true
     }
 
     /// Says close_notify as far as the socket takes it.
-    func hintGoodbye() { _ = tls?.sendCloseNotify() }
+    mutating func hintGoodbye() { _ = tls?.sendCloseNotify() }
 
     /// Closing will send a reset.
     func resetOnClose() { _ = linux_reset_on_close(socket.raw) }
@@ -124,19 +124,21 @@ final class Wire {
 
     // MARK: what TLS has agreed on; nothing where there is none
 
+    // Mutating for the compiler's sake: a borrowed optional session it would want to consume.
+
     var isTLS: Bool { tls != nil }
     /// Decrypted bytes, or a part of a record, wait in memory.
-    var hasPending: Bool { tls?.hasPending ?? false }
+    var hasPending: Bool { mutating get { tls?.hasPending ?? false } }
     /// The trust anchor that vouched for the peer, as DER; nil when none was looked for.
-    var peerAnchor: [UInt8]? { tls?.peerAnchor ?? nil }
-    func peerIsTrusted(by context: TLSContext) -> Bool { tls?.peerIsTrusted(by: context) ?? true }
-    var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
-    var peerExpiry: Int64 { tls?.peerExpiry ?? .max }
-    var isResumed: Bool { tls?.isResumed ?? false }
-    var negotiatedProtocol: String? { tls?.negotiatedProtocol ?? nil }
-    var serverName: String? { tls?.serverName ?? nil }
-    var version: String? { tls?.version }
-    var offeredVersions: TLSVersionSet { tls?.offeredVersions ?? [] }
+    var peerAnchor: [UInt8]? { mutating get { tls?.peerAnchor ?? nil } }
+    mutating func peerIsTrusted(by context: TLSContext) -> Bool { tls?.peerIsTrusted(by: context) ?? true }
+    var peerIdentity: PeerIdentity? { mutating get { tls?.peerIdentity() ?? nil } }
+    var peerExpiry: Int64 { mutating get { tls?.peerExpiry ?? .max } }
+    var isResumed: Bool { mutating get { tls?.isResumed ?? false } }
+    var negotiatedProtocol: String? { mutating get { tls?.negotiatedProtocol ?? nil } }
+    var serverName: String? { mutating get { tls?.serverName ?? nil } }
+    var version: String? { mutating get { tls?.version } }
+    var offeredVersions: TLSVersionSet { mutating get { tls?.offeredVersions ?? [] } }
     /// The session to resume next time, once the peer has given one out.
-    var resumption: TLSResumption? { tls?.resumption() ?? nil }
+    var resumption: TLSResumption? { mutating get { tls?.resumption() ?? nil } }
 }
