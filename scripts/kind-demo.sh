@@ -47,7 +47,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-"$engine" build -t "$image" .
+ENGINE=$engine IMAGE=$image scripts/image.sh
 # A kubeconfig of its own: the user's current context stays what it is.
 begun=yes
 kind create cluster --name "$cluster" --kubeconfig "$scratch/kubeconfig" --wait 120s

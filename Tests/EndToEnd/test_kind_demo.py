@@ -13,7 +13,7 @@ from kit.proxy import REPOSITORY
 
 SCRIPT = REPOSITORY / "scripts/kind-demo.sh"
 #: What the script itself needs of a system.
-SYSTEM = ("sh", "dirname", "mktemp", "rm", "grep", "id", "cat")
+SYSTEM = ("sh", "dirname", "mktemp", "rm", "grep", "id", "cat", "sed", "git")
 
 
 class Tools:
@@ -80,7 +80,7 @@ def test_it_builds_loads_installs_proves_and_removes(tools: Tools) -> None:
     done = tools.run()
     assert done.returncode == 0, done.stderr
     words = [" ".join(call.split()[:3]) for call in tools.calls()]
-    steps = ["docker build -t", "kind create cluster", "kind load image-archive", "kind delete cluster"]
+    steps = ["docker build --tag", "kind create cluster", "kind load image-archive", "kind delete cluster"]
     assert [words.index(step) for step in steps] == sorted(words.index(step) for step in steps)
     assert any(call.startswith("kubectl") and call.endswith("apply -f install.yaml") for call in tools.calls())
     assert words.index("python3 scripts/cluster_proof.py install.yaml") < words.index("kind delete cluster")
