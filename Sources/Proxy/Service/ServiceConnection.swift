@@ -1,3 +1,5 @@
+import Addressing
+
 /// One connection to a service: one request after the other, each answered at once, later, or with a stream.
 package final class ServiceConnection: ChannelUser {
     private enum Phase {
@@ -180,6 +182,14 @@ package final class ServiceConnection: ChannelUser {
     private func refuseBody() {
         let length = service.limits.takesChunks ? "" : " and known length"
         refuse(413, "a body of up to \(service.limits.bodyBytes) bytes\(length)")
+    }
+
+    /// The address of this host that the client has asked.
+    var local: Endpoint? { channel?.originalDestination }
+
+    /// The answer that is waited for may take longer than others.
+    func allow(microseconds: Int64) {
+        channel?.setDeadline(after: service.limits.requestMicroseconds + microseconds)
     }
 
     /// Answers the request that waits; of two answers the second is not heard.

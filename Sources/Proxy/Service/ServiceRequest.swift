@@ -7,17 +7,27 @@ package struct ServiceRequest {
     /// Decoded, in the order given.
     package let query: [(name: String, value: String)]
     package let peer: Endpoint
+    let userAgent: String?
     package internal(set) var body: [UInt8]
 
     init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
         let target = String(decoding: bytes[head.pathAndQuery.range], as: UTF8.self)
-        self.init(head.method, target: target, from: peer, body: [])
+        let span = bytes.span
+        let agent = head.fields.lines.first {
+            span.extracting($0.name.range).equalsIgnoringCase("user-agent")
+        }
+        self.init(
+            head.method, target: target, from: peer, userAgent: agent.map { span.extracting($0.value.range).text },
+            body: [])
     }
 
     /// - Parameter target: path and query as they came.
-    init(_ method: Method, target: String, from peer: Endpoint, body: [UInt8]) {
+    init(
+        _ method: Method, target: String, from peer: Endpoint, userAgent: String? = nil, body: [UInt8]
+    ) {
         self.method = method
         self.peer = peer
+        self.userAgent = userAgent
         self.body = body
         let mark = target.firstIndex(of: "?") ?? target.endIndex
         path = String(target[..<mark])

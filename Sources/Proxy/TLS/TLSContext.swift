@@ -50,6 +50,16 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
         return context
     }
 
+    /// Takes any server and shows no certificate: for HTTPS probes, which the kubelet does not verify either. It is for
+    /// nothing else.
+    static func unverifiedClient() throws(TLSConfigurationError) -> TLSContext {
+        let context = unsafe try make(TLS_client_method(), .v1_2)
+        guard unsafe openssl_accept_any_certificate(context.raw) == 1 else {
+            throw TLSConfigurationError(description: "the TLS library knows no ciphers")
+        }
+        return context
+    }
+
     private static func make(
         _ method: OpaquePointer?, _ minimumVersion: TLSVersion
     ) throws(TLSConfigurationError) -> TLSContext {
