@@ -18,7 +18,7 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-        ca-certificates git libmnl-dev libnftnl-dev libnghttp2-dev libssl-dev pkg-config \
+        ca-certificates git libmnl-dev libnftnl-dev libnghttp2-dev libssl-dev libyaml-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift ./
@@ -41,7 +41,7 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-        libcap2-bin libmnl0 libnftnl11 libnghttp2-14 libssl3t64 libstdc++6 \
+        libcap2-bin libmnl0 libnftnl11 libnghttp2-14 libssl3 libstdc++6 libyaml-0-2 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=base / /base
 COPY --from=builder /out/sidecar /root-of-image/usr/local/bin/sidecar

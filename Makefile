@@ -5,11 +5,13 @@ SWIFT_BUILD = swift build -c release --product sidecar --static-swift-stdlib
 BINARY = $(CURDIR)/.build/release/sidecar
 VENV = .venv
 
-.PHONY: help build test unit-test short-fuzz differential kept-differential end-to-end-test demo bench lint fuzz image image-test clean
+.PHONY: help build test unit-test short-fuzz differential kept-differential end-to-end-test demo kind-demo manifests bench lint \
+    fuzz image image-test clean
 
 help:
 	@echo "make build   the release binary, .build/release/sidecar"
 	@echo "make demo    two pods on this machine, plain HTTP inside, mutual TLS between them"
+	@echo "make kind-demo  the same in a Kubernetes cluster of its own; needs docker or podman, kind and kubectl"
 	@echo "make test    lint, unit tests, a short fuzz run, end-to-end tests (as root: in network namespaces too)"
 	@echo "make bench   CPU and memory beside haproxy, nginx, nghttpx and envoy; BENCH_OPTIONS=--quick"
 	@echo "make lint    formatting and the rules of the house"
@@ -42,6 +44,13 @@ $(VENV)/ready: Tests/EndToEnd/requirements.txt
 demo: build
 	@scripts/install-deps.sh demo
 	@SIDECAR_BIN=$(BINARY) scripts/demo.sh
+
+kind-demo:
+	@scripts/kind-demo.sh
+
+# install.yaml and what else is made of parts; a test compares.
+manifests: build
+	@SIDECAR_BIN=$(BINARY) scripts/render-manifests.sh
 
 bench: build
 	@scripts/install-deps.sh bench

@@ -30,22 +30,29 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CNghttp2", linkerSettings: [.linkedLibrary("nghttp2")]),
+        .target(name: "CYaml", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "CNetfilter", linkerSettings: [.linkedLibrary("nftnl"), .linkedLibrary("mnl")]),
 
         // Swift: values, the data plane, the capture rules, the command line.
         .target(name: "Addressing", swiftSettings: strict),
+        .target(name: "Files", swiftSettings: strict),
         .target(
             name: "Proxy",
             dependencies: [
-                "Addressing", "CLinux", "CNghttp2", "COpenSSL",
+                "Addressing", "CLinux", "CNghttp2", "COpenSSL", "Files",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict + uncheckedInRelease),
-        .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter"], swiftSettings: strict),
+        .target(name: "NetSetup", dependencies: ["Addressing", "CNetfilter", "Files"], swiftSettings: strict),
+
+        // Swift: Kubernetes objects as values, YAML, and what injection makes of them.
+        .target(name: "Manifest", swiftSettings: strict),
+        .target(name: "YAML", dependencies: ["Manifest", "CYaml"], swiftSettings: strict),
+        .target(name: "Injection", dependencies: ["Manifest", "YAML"], swiftSettings: strict),
         .executableTarget(
             name: "sidecar",
             dependencies: [
-                "Addressing", "Proxy", "NetSetup",
+                "Addressing", "Proxy", "NetSetup", "Injection",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

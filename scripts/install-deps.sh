@@ -6,7 +6,7 @@
 set -eu
 
 target=${1:-build}
-packages="libssl-dev libmnl-dev libnftnl-dev libnghttp2-dev pkg-config"
+packages="libssl-dev libmnl-dev libnftnl-dev libnghttp2-dev libyaml-dev pkg-config"
 case $target in
 build) ;;
 test) packages="$packages curl openssl iproute2 nftables nghttp2-client python3 python3-venv" ;;

@@ -13,11 +13,8 @@ if [ ! -x "$SIDECAR_BIN" ]; then
 fi
 mkdir -p "$target/deploy"
 whole=$(mktemp)
-trap 'rm -f "$whole"' EXIT
-
-inject() { # options and files of `sidecar inject`
-    "$SIDECAR_BIN" inject "$@"
-}
+changed=$(mktemp)
+trap 'rm -f "$whole" "$changed"' EXIT
 
 # One document after the other; every part begins without a separator and ends with a line's end.
 join() { # title, parts...
@@ -25,33 +22,31 @@ join() { # title, parts...
     shift
     for part; do
         cat "$part"
-        [ "$part" = "$last" ] || echo '---'
+        [ "$part" = "$whole" ] || echo '---'
     done
 }
 
 # Into a file first: a failure of `sidecar inject` must not leave half a manifest behind.
-last=$whole
-inject -f examples/web.yaml > "$whole"
+"$SIDECAR_BIN" inject -f examples/web.yaml > "$whole"
 echo '---' >> "$whole"
-inject -f examples/client.yaml >> "$whole"
+"$SIDECAR_BIN" inject -f examples/client.yaml >> "$whole"
 join 'The webhook and the demo, for Kubernetes 1.29 and newer: kubectl apply -f install.yaml' \
     deploy/webhook.yaml deploy/admission.yaml deploy/demo-certificates.yaml "$whole" > "$target/install.yaml"
 
-inject --no-native-sidecars -f examples/web.yaml > "$whole"
+sed -e 's/args: \[webhook\]/args: [webhook, --no-native-sidecars]/' deploy/webhook.yaml > "$changed"
+"$SIDECAR_BIN" inject --no-native-sidecars -f examples/web.yaml > "$whole"
 echo '---' >> "$whole"
-inject --no-native-sidecars -f examples/client.yaml >> "$whole"
+"$SIDECAR_BIN" inject --no-native-sidecars -f examples/client.yaml >> "$whole"
 join 'The webhook and the demo, for clusters without native sidecars (before Kubernetes 1.29).' \
-    deploy/webhook.yaml deploy/admission-before-1.28.yaml deploy/demo-certificates.yaml "$whole" \
+    "$changed" deploy/admission-before-1.28.yaml deploy/demo-certificates.yaml "$whole" \
     > "$target/deploy/install-without-native-sidecars.yaml"
 
 # The explicit mode needs no privilege, so its namespace allows none.
-certificates=$(mktemp)
-trap 'rm -f "$whole" "$certificates"' EXIT
 sed -e 's/sidecar-demo/sidecar-explicit/' -e '/NET_ADMIN/d' -e 's/enforce: privileged/enforce: restricted/' \
-    deploy/demo-certificates.yaml > "$certificates"
-inject -f examples/explicit.yaml > "$whole"
+    deploy/demo-certificates.yaml > "$changed"
+"$SIDECAR_BIN" inject -f examples/explicit.yaml > "$whole"
 join 'The demo in the explicit mode: no capability, no root. kubectl apply -f deploy/explicit.yaml' \
-    "$certificates" "$whole" > "$target/deploy/explicit.yaml"
+    "$changed" "$whole" > "$target/deploy/explicit.yaml"
 
 # The alert rules for the Prometheus Operator.
 {

@@ -1,3 +1,4 @@
+import Files
 import Addressing
 import CNetfilter
 import Glibc
@@ -128,12 +129,12 @@ package enum CaptureInstaller {
     // MARK: routing
 
     /// The families that the kernel has.
-    private static var families: [Bool] { SystemFile.exists("/proc/net/if_inet6") ? [false, true] : [false] }
+    private static var families: [Bool] { SmallFile.exists("/proc/net/if_inet6") ? [false, true] : [false] }
 
     /// Where IPv6 is switched off on `lo`, the kernel takes no local route for it, and the last policy rule refuses what
     /// other interfaces send.
     private static func hasLoopback(_ isIPv6: Bool) -> Bool {
-        !isIPv6 || SystemFile.number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") != 1
+        !isIPv6 || SmallFile.number("/proc/sys/net/ipv6/conf/lo/disable_ipv6") != 1
     }
 
     private static func policies(_ isIPv6: Bool) throws(NetSetupError) -> [nf_policy] {

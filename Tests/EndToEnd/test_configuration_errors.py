@@ -45,13 +45,28 @@ def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
 
 
 @pytest.mark.parametrize("name, value", [
-    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("INBOUND_PLAINTEXT", "probes"),
-    ("TLS_CERT_URI", "kbs:///a/b/c"),
+    ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("TLS_CERT_URI", "kbs:///a/b/c"),
 ])
 def test_a_setting_that_is_not_supported_yet_is_refused_not_ignored(binary, settings, name, value):
     """Each line goes when its feature comes: the value is then valid and the proxy starts."""
     said = complaint(binary, settings | {name: value})
     assert name in said
+
+
+@pytest.mark.parametrize("value, reason", [
+    ("x", "is not valid JSON, at byte 1"),
+    ('{"/health":{"tcpSocket":{"port":80}}}', "/health: the path is not valid"),
+    ('{"/app-health/web/livez":{"exec":{"command":["true"]}}}', "/app-health/web/livez: exec"),
+    ('{"/app-health/web/livez":{"httpGet":{"port":"http"}}}', "/app-health/web/livez: httpGet.port"),
+])
+def test_a_bad_probe_is_named_with_its_path(binary, settings, value, reason):
+    assert f"APP_PROBES {reason}" in complaint(binary, settings | {"APP_PROBES": value})
+
+
+def test_a_probe_of_the_sidecar_itself_is_a_problem(binary, settings):
+    probe = '{"/app-health/web/livez":{"tcpSocket":{"port":%s}}}' % settings["MONITOR_PORT"]
+    said = complaint(binary, settings | {"APP_PROBES": probe})
+    assert "/app-health/web/livez" in said and "MONITOR_PORT" in said
 
 
 def test_all_problems_are_told_at_once(binary, settings):

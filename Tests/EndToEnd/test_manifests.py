@@ -131,6 +131,8 @@ def test_without_native_sidecars_the_proxy_is_an_ordinary_container() -> None:
     text = CLASSIC.read_text()
     for newer in ("restartPolicy: Always", "matchConditions:", "apiVersion: policy/v1"):
         assert newer not in text, f"{newer} is newer than the clusters that this is for"
+    webhook = workloads(CLASSIC, "sidecar-webhook")[0]
+    assert "--no-native-sidecars" in container(webhook, "webhook")["args"]
     for pod in workloads(CLASSIC, "web", "client"):
         assert pod["spec"]["initContainers"][-1]["name"] == "sidecar-init"
         assert pod["spec"]["containers"][0]["name"] == "sidecar"
@@ -245,8 +247,11 @@ def test_the_webhook_is_asked_about_pods_that_ask_for_it(path: Path) -> None:
         excluded = each["namespaceSelector"]["matchExpressions"]
         assert {"key": "kubernetes.io/metadata.name", "operator": "NotIn",
                 "values": ["kube-system", "sidecar-system"]} in excluded
-        # Whoever is shown every pod of the cluster must not be able to stop it.
-        narrow = "matchConditions" in each or any(
+        # Only where a selector has chosen does a pod take part that does not ask itself.
+        chosen = any(
             expression["operator"] == "In"
             for selector in ("namespaceSelector", "objectSelector") for expression in each[selector]["matchExpressions"])
+        assert service["path"] == ("/mutate" if chosen else "/mutate/if-asked"), each["name"]
+        # Whoever is shown every pod of the cluster must not be able to stop it.
+        narrow = chosen or "matchConditions" in each
         assert each["failurePolicy"] == ("Fail" if narrow else "Ignore"), each["name"]

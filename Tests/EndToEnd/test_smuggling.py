@@ -7,6 +7,7 @@ sends, the application sees either nothing or exactly one well-formed request; n
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ POST = b"POST /outer HTTP/1.1\r\nHost: a\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(HIDDEN)
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
+NUMBERS = itertools.count()
 
 #: By the status that answers them. Each is followed by the hidden request.
 REFUSED: dict[int, dict[str, bytes]] = {
@@ -363,7 +365,7 @@ def seen(proxy, recorder) -> list:
     with proxy.connect() as client:
         assert client.request("/last").status == 200
     assert recorder.malformed == []
-    assert recorder.begun.pop() == "/last"
+    recorder.begun.remove("/last")
     assert recorder.requests.pop().target == "/last"
     return recorder.requests
 
@@ -382,12 +384,15 @@ def test_an_ambiguous_head_is_refused_and_the_application_sees_nothing(strict, r
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_bad_chunk_ends_the_connection_and_the_request_never_becomes_whole(strict, recorder, send, name):
     recorder.forget()
+    # A head of its own: that of the test before may reach the application only now, its connection being another.
+    target = f"/outer/{next(NUMBERS)}"
     with strict.connect() as client:
-        send(client, CHUNKED + BROKEN[name] + HIDDEN)
+        send(client, CHUNKED.replace(b"/outer", target.encode()) + BROKEN[name] + HIDDEN)
         assert client.response().status == 400
         assert client.is_closed()
     assert seen(strict, recorder) == []
-    assert recorder.begun in ([], ["/outer"])
+    assert recorder.begun.count(target) <= 1
+    assert [begun for begun in recorder.begun if not begun.startswith("/outer/")] == []
 
 
 @pytest.mark.parametrize("name", SERVED)

@@ -105,10 +105,10 @@ private final class Peer {
             for event in events.list { happened(event, bytes, events.text) }
         }
         let unread = streams.values.reduce(0) { $0 + $1.unread }
-        hold(unread <= Int(HTTP2Session.Bounds.connectionWindow), "more came than the connection's window")
+        hold(unread <= Int(HTTP2Bounds.connectionWindow), "more came than the connection's window")
         hold(session.activeStreams >= streams.count, "streams were lost")
         if role == .server {
-            hold(session.activeStreams <= Int(HTTP2Session.Bounds.concurrentStreams), "too many streams")
+            hold(session.activeStreams <= Int(HTTP2Bounds.concurrentStreams), "too many streams")
         }
     }
 
@@ -133,7 +133,7 @@ private final class Peer {
             hold(!stream.isReceived, "a body after its end")
             stream.unread += range.count
             stream.received += UInt64(range.count)
-            hold(stream.unread <= Int(HTTP2Session.Bounds.streamWindow), "more came than the stream's window")
+            hold(stream.unread <= Int(HTTP2Bounds.streamWindow), "more came than the stream's window")
             if let expected = stream.expected { hold(stream.received <= expected, "a body longer than it says") }
             streams[slot] = stream
         case .end(let slot):

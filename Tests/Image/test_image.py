@@ -72,7 +72,7 @@ def test_it_has_no_shell_and_no_other_program(tree):
 
 def test_scanners_see_what_was_added(tree):
     """Trivy, Grype and the like read these records in distroless images."""
-    for package in ("libnftnl11", "libmnl0", "libnghttp2-14"):
+    for package in ("libnftnl11", "libmnl0", "libnghttp2-14", "libyaml-0-2"):
         record = (tree / "var/lib/dpkg/status.d" / package).read_text()
         assert f"Package: {package}\n" in record and "Version: " in record
         assert (tree / "usr/share/doc" / package / "copyright").stat().st_size > 0

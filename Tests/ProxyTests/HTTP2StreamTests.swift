@@ -63,7 +63,7 @@ import Testing
 
     @Test func streamsAboveTheLimitWaitForOthersToEnd() throws {
         let pair = HTTP2Pair()
-        let limit = Int(HTTP2Session.Bounds.concurrentStreams)
+        let limit = Int(HTTP2Bounds.concurrentStreams)
         #expect(pair.client.session.peerConcurrentStreams == limit)
         for _ in 0..<limit + 20 { try #require(pair.client.request() != nil) }
         pair.run()
@@ -144,7 +144,7 @@ import Testing
         let pair = HTTP2Pair()
         try #require(pair.client.request(endsStream: false) == 0)
         pair.run()
-        for count in 1...HTTP2Session.Bounds.uselessFrames {
+        for count in 1...HTTP2Bounds.uselessFrames {
             pair.server.hear(frame.bytes)
             try #require(pair.server.isSound, "\(count) are borne")
             _ = pair.server.sayAll()
@@ -160,7 +160,7 @@ import Testing
         try #require(pair.client.request(endsStream: false) == 0)
         pair.run()
         let useful = HTTP2Frame(type: HTTP2Frame.data, stream: 1, payload: [1])
-        for count in 1...3 * HTTP2Session.Bounds.uselessFrames {
+        for count in 1...3 * HTTP2Bounds.uselessFrames {
             pair.server.hear(frame.bytes)
             if count % 900 == 0 { pair.server.hear(useful.bytes) }
             try #require(pair.server.isSound, "after \(count)")

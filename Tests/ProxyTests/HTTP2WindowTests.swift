@@ -4,7 +4,7 @@ import Testing
 
 /// Windows, and how much is said at a time.
 @Suite struct HTTP2WindowTests {
-    private static let window = Int(HTTP2Session.Bounds.streamWindow)
+    private static let window = Int(HTTP2Bounds.streamWindow)
     private let content = (0..<200_000).map { UInt8(truncatingIfNeeded: $0 * 7 + $0 >> 8) }
 
     /// Sends the content one way while its reader takes a window's worth at a time.

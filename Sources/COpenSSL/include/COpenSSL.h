@@ -26,6 +26,8 @@ void openssl_note_offered_versions(SSL_CTX *context);
 int openssl_offered_versions(const SSL *ssl);
 /// Requires a certificate of the peer and keeps what is wrong with it for `openssl_verify_failure`.
 void openssl_require_peer_certificate(SSL_CTX *context);
+/// Takes whatever certificate the server shows, and every cipher that the library has in use.
+int openssl_accept_any_certificate(SSL_CTX *context);
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);
 
 // MARK: sessions

@@ -1,3 +1,4 @@
+import Files
 import Addressing
 import CNetfilter
 
@@ -16,8 +17,8 @@ struct Listener: Equatable {
             return try list(isIPv6: false) + list(isIPv6: true)
         } catch {
             // A kernel without tcp_diag still has the older files, which say less.
-            guard let old = SystemFile.text("/proc/net/tcp") else { throw error }
-            return parse(old) + parse(SystemFile.text("/proc/net/tcp6") ?? "")
+            guard let old = SmallFile.text("/proc/net/tcp") else { throw error }
+            return parse(old) + parse(SmallFile.text("/proc/net/tcp6") ?? "")
         }
     }
 

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 /// What /proc says about a process to everybody.
@@ -45,16 +46,16 @@ struct ProcessFacts: Equatable {
 
     /// Every process that this one can see.
     static func all() -> [ProcessFacts] {
-        SystemFile.names(in: "/proc").compactMap { Int($0) }.sorted().compactMap { ProcessFacts(reading: $0) }
+        SmallFile.names(in: "/proc").compactMap { Int($0) }.sorted().compactMap { ProcessFacts(reading: $0) }
     }
 
     private init?(reading id: Int) {
-        guard let status = SystemFile.text("/proc/\(id)/status") else { return nil }
+        guard let status = SmallFile.text("/proc/\(id)/status") else { return nil }
         // The links in /proc/PID/ns are hidden from other users; but each network namespace has files of its own
         // under /proc/PID/net, and their inodes are for everybody to see.
         self.init(
-            id: id, status: status, commandLine: SystemFile.read("/proc/\(id)/cmdline") ?? [],
-            network: SystemFile.inode("/proc/\(id)/net/tcp"))
+            id: id, status: status, commandLine: SmallFile.bytes("/proc/\(id)/cmdline") ?? [],
+            network: SmallFile.inode("/proc/\(id)/net/tcp"))
     }
 
     /// One of this program's, whatever it does.

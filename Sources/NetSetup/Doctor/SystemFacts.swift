@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 /// What a doctor looks at, read once: everything after this is judgement.
@@ -23,7 +24,7 @@ struct SystemFacts {
 
     static func gather(_ plan: CapturePlan) -> SystemFacts {
         SystemFacts(
-            processes: ProcessFacts.all(), ownID: Int(getpid()), ownNetwork: SystemFile.inode("/proc/self/net/tcp"),
+            processes: ProcessFacts.all(), ownID: Int(getpid()), ownNetwork: SmallFile.inode("/proc/self/net/tcp"),
             listeners: Reading(Listener.all),
             table: Reading { () throws(NetSetupError) in try CaptureInstaller.verifyTable(plan) },
             routing: Reading { () throws(NetSetupError) in try CaptureInstaller.verifyRouting(plan) },
@@ -31,13 +32,13 @@ struct SystemFacts {
             otherChains: Reading { () throws(NetSetupError) in try Listing.chains(.all).filter(\.isForeign) },
             otherRules: Reading { () throws(NetSetupError) in try Listing.rules(.all).filter(\.isForeign) },
             legacyTables: legacyTables(), sysctls: sysctls(),
-            kernel: SystemFile.text("/proc/sys/kernel/osrelease").flatMap(KernelVersion.init),
-            hasIPv6: SystemFile.exists("/proc/net/if_inet6"))
+            kernel: SmallFile.text("/proc/sys/kernel/osrelease").flatMap(KernelVersion.init),
+            hasIPv6: SmallFile.exists("/proc/net/if_inet6"))
     }
 
     private static func legacyTables() -> [String]? {
-        let files = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"].filter(SystemFile.exists)
-        let texts = files.compactMap(SystemFile.text)
+        let files = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"].filter(SmallFile.exists)
+        let texts = files.compactMap(SmallFile.text)
         guard texts.count == files.count else { return nil }
         return Set(texts.flatMap { $0.split(separator: "\n").map(String.init) }).sorted()
     }
@@ -45,7 +46,7 @@ struct SystemFacts {
     private static func sysctls() -> [String: Int] {
         var values: [String: Int] = [:]
         for name in SysctlCheck.names {
-            values[name] = SystemFile.number("/proc/sys/" + name.split(separator: ".").joined(separator: "/"))
+            values[name] = SmallFile.number("/proc/sys/" + name.split(separator: ".").joined(separator: "/"))
         }
         return values
     }

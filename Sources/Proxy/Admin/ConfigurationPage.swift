@@ -15,7 +15,7 @@ extension Configuration {
             ("SERVER_CERT_DIR", tls.directories.server), ("CLIENT_CERT_DIR", tls.directories.client),
             ("CA_DIR", tls.directories.ca), ("TLS_MIN_VERSION", tls.minimumVersion == .v1_3 ? "1.3" : "1.2"),
             ("PEER_EXPIRY_CHECK", "\(tls.checksPeerExpiry)"), ("MONITOR_PORT", "\(monitor.port ?? 0)"),
-            ("ENABLE_METRICS", "\(monitor.hasMetrics)"),
+            ("ENABLE_METRICS", "\(monitor.hasMetrics)"), ("APP_PROBES", appProbes.document),
             ("UPSTREAM_READINESS_URL", monitor.upstreamReadiness?.redacted ?? ""),
             ("READINESS_TIMEOUT_SECS", "\(monitor.readinessTimeout)"), ("LOG_LEVEL", log.level.rawValue),
             ("LOG_FORMAT", log.format.rawValue), ("ACCESS_LOG", log.accessLog.rawValue),

@@ -32,7 +32,7 @@ final class FlowHub {
 }
 
 /// One listener to `/flows`. A slow one loses lines, and reads how many.
-final class FlowSubscription {
+final class FlowSubscription: ServiceStream {
     private let filter: FlowFilter
     private let hub: FlowHub
     private weak var channel: Channel?
@@ -46,12 +46,12 @@ final class FlowSubscription {
         self.hub = hub
     }
 
-    func start(_ channel: Channel) {
+    override func start(_ channel: Channel) {
         self.channel = channel
         hub.started(self)
     }
 
-    func stop() {
+    override func stop() {
         channel = nil
         hub.stopped(self)
     }
@@ -71,7 +71,7 @@ final class FlowSubscription {
     }
 
     /// The reader has taken everything.
-    func drained() {
+    override func drained() {
         guard lost > 0 else { return }
         var json = JSONWriter()
         json.object { $0.field("dropped", Int64(lost)) }

@@ -1,3 +1,4 @@
+import Addressing
 import CLinux
 import Logging
 
@@ -25,14 +26,21 @@ final class Monitor {
     var remarks: [String] { certificates?.remarks(linux_wall_microseconds() / 1_000_000) ?? [] }
     var handshakes = HandshakeRing()
     var readiness: ReadinessProbe?
+    let prober: AppProber
 
     /// Asks clients to go; the process stays.
     var drain: () -> Void = {}
     /// Drains, then ends the process.
     var quit: () -> Void = {}
+    /// Hears what the application has said to its probes.
+    var probed: (AppProbe, ProbeOutcome) -> Void = { _, _ in }
     var setLogLevel: (Configuration.LogLevel) -> Void = { _ in }
 
-    init(_ configuration: Configuration, health: Health, surveys: WorkerSurveys, sink: LogSink, version: String) {
+    init(
+        _ configuration: Configuration, health: Health, surveys: WorkerSurveys, prober: AppProber, sink: LogSink,
+        version: String
+    ) {
+        self.prober = prober
         self.configuration = configuration
         self.health = health
         self.surveys = surveys
@@ -45,5 +53,15 @@ final class Monitor {
         let own = health.obstacles(at: linux_wall_microseconds() / 1_000_000)
         guard let readiness else { return done(own) }
         readiness.check { problem in done(own + [problem].compactMap { $0 }) }
+    }
+
+    /// Answers with what the application says to its probe.
+    func ask(
+        _ probe: AppProbe, pod: IPAddress?, userAgent: String?, then done: @escaping (ProbeOutcome) -> Void
+    ) {
+        prober.ask(probe, pod: pod, userAgent: userAgent) { [probed] outcome in
+            probed(probe, outcome)
+            done(outcome)
+        }
     }
 }

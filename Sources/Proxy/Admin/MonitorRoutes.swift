@@ -8,7 +8,7 @@ final class MonitorRoutes {
     init(_ monitor: Monitor) { self.monitor = monitor }
 
     private static let known = """
-        no such path: /live, /ready, /metrics, /config, /certs, /handshakes, /connections, /flows, \
+        no such path: /live, /ready, /metrics, /config, /certs, /handshakes, /connections, /flows, /app-health/…, \
         POST /drain, POST /quit, PUT /loglevel
         """
 
@@ -36,6 +36,8 @@ final class MonitorRoutes {
                 return MonitorAnswer(200, "ending")
             }
         case "/loglevel": change(request, connection, by: .put) { logLevel(request.body) }
+        case let path where path.hasPrefix("/app-health/"):
+            read(request, connection) { appHealth(request, connection) }
         case _: connection.answer(MonitorAnswer(404, MonitorRoutes.known))
         }
     }
@@ -67,6 +69,20 @@ final class MonitorRoutes {
         monitor.obstacles { [monitor] obstacles in
             let lines = (obstacles.isEmpty ? ["ok"] : obstacles) + monitor.remarks.map { "warning: \($0)" }
             connection.answer(MonitorAnswer(obstacles.isEmpty ? 200 : 503, lines.joined(separator: "\n")))
+        }
+    }
+
+    /// The application's own probe, made from here: the kubelet cannot, where only mTLS is let in.
+    private func appHealth(_ request: MonitorRequest, _ connection: MonitorConnection) {
+        guard let probe = monitor.configuration.appProbes[request.path] else {
+            return connection.answer(MonitorAnswer(404, "APP_PROBES does not list \(HostName.printable(request.path))"))
+        }
+        connection.allow(microseconds: Int64(probe.timeoutSeconds) * 1_000_000)
+        monitor.ask(probe, pod: connection.local?.address, userAgent: request.userAgent) { outcome in
+            switch outcome {
+            case .passed(let sentence): connection.answer(MonitorAnswer(200, sentence))
+            case .failed(let sentence): connection.answer(MonitorAnswer(503, sentence))
+            }
         }
     }
 

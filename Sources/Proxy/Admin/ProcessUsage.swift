@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 /// What this process uses of the machine, as Prometheus' clients name it.

@@ -8,7 +8,7 @@ final class ReadinessProbe {
     private let names: NameClient
     private let reactor: Reactor
     private var waiting: [(String?) -> Void] = []
-    private var attempt: ReadinessAttempt?
+    private var attempt: HTTPProbeAttempt?
     private var last: (problem: String?, at: Int64)?
 
     /// How long an answer serves, in microseconds.
@@ -31,13 +31,28 @@ final class ReadinessProbe {
             destination: .host(url.host, port: url.port, names), options: .init(mark: mark),
             timeouts: ConnectTimeouts(connect: timeout, handshake: timeout))
         target.direction = .inbound
-        do throws(ChannelError) {
-            let attempt = ReadinessAttempt(url) { [unowned self] in settled($0) }
-            try attempt.start(target, timeout: timeout, in: reactor)
-            if !attempt.isOver { self.attempt = attempt }
-        } catch {
-            settled(error.sentence)
+        let attempt = HTTPProbeAttempt(
+            request, passing: 200..<300, tooLate: "no answer within READINESS_TIMEOUT_SECS"
+        ) { [unowned self] outcome in
+            switch outcome {
+            case .passed: settled(nil)
+            case .failed(let problem): settled(problem)
+            }
         }
+        self.attempt = attempt
+        attempt.start(target, timeout: timeout, in: reactor)
+    }
+
+    private var request: [UInt8] {
+        Array(
+            """
+            GET \(url.path)\(url.query) HTTP/1.1\r
+            host: \(url.authority)\r
+            user-agent: sidecar-readiness\r
+            connection: close\r
+            \r
+
+            """.utf8)
     }
 
     private func settled(_ problem: String?) {
@@ -47,78 +62,5 @@ final class ReadinessProbe {
         var everybody: [(String?) -> Void] = []
         swap(&everybody, &waiting)
         for done in everybody { done(sentence) }
-    }
-}
-
-/// One GET.
-private final class ReadinessAttempt: ChannelUser {
-    private let url: ReadinessURL
-    private var done: ((String?) -> Void)?
-    private var parser = ResponseParser()
-    private var received: [UInt8] = []
-    private var channel: Channel?
-    private let limit = Deadline()
-    private var reactor: Reactor?
-
-    static let maximumHeadBytes = 16_384
-
-    init(_ url: ReadinessURL, then done: @escaping (String?) -> Void) {
-        self.url = url
-        self.done = done
-    }
-
-    var isOver: Bool { done == nil }
-
-    func start(_ target: ConnectTarget, timeout: Int64, in reactor: Reactor) throws(ChannelError) {
-        let channel = try Channel(connectingTo: target, in: reactor)
-        channel.user = self
-        self.channel = channel
-        let request = """
-            GET \(url.path)\(url.query) HTTP/1.1\r
-            host: \(url.authority)\r
-            user-agent: sidecar-readiness\r
-            connection: close\r
-            \r
-
-            """
-        let bytes = Array(request.utf8)
-        if case .failed(let error) = channel.write(bytes.span) { return finish(error.sentence) }
-        self.reactor = reactor
-        reactor.register(limit)
-        limit.action = { [weak self] in self?.finish("no answer within READINESS_TIMEOUT_SECS") }
-        reactor.setDeadline(limit, after: timeout)
-    }
-
-    override func channelReadable(_ channel: Channel) {
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        switch channel.read(into: &buffer) {
-        case .bytes(let count): received.append(contentsOf: buffer[0..<count])
-        case .wouldBlock: return
-        case .end: return finish("the connection ended before the answer")
-        case .failed(let error): return finish(error.sentence)
-        }
-        while true {
-            let bytes = received
-            switch parser.parse(bytes.span, resumingAt: 0, for: .get) {
-            case .needsMore:
-                if received.count > ReadinessAttempt.maximumHeadBytes { finish("the answer's head is too large") }
-                return
-            case .failed: return finish("the answer is not HTTP")
-            case .complete: break
-            }
-            let status = parser.head.status
-            guard status < 200 else { return finish((200..<300).contains(status) ? nil : "status \(status)") }
-            received.removeFirst(parser.head.byteCount)
-        }
-    }
-
-    override func channelFailed(_ channel: Channel, _ error: ChannelError) { finish(error.sentence) }
-
-    private func finish(_ problem: String?) {
-        guard let done = done.take() else { return }
-        if limit.isRegistered { reactor?.deregister(limit) }
-        channel?.close()
-        channel = nil
-        done(problem)
     }
 }

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 /// One directory of certificates, looked at in one moment.

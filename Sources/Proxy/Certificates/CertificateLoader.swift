@@ -1,3 +1,4 @@
+import Files
 import COpenSSL
 
 /// Reads the certificate directories into one checked snapshot, and notes what it finds on the way.

@@ -1,3 +1,5 @@
+import Files
+
 /// Where certificates come from, and which of them this process cannot do without.
 package struct CertificateSource: Sendable, Equatable {
     package var directories: CertificateDirectories

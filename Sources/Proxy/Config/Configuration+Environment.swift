@@ -21,6 +21,7 @@ extension Configuration {
             pod: Pod(
                 name: reader.text("POD_NAME") ?? "unknown", namespace: reader.text("POD_NAMESPACE") ?? "default"),
             monitor: monitor(&reader),
+            appProbes: appProbes(&reader),
             workerThreads: reader.integer("WORKER_THREADS", default: min(2, max(1, usableCPUs)), in: 1...256),
             maxConnections: reader.integer("MAX_CONNECTIONS", default: 10_000, in: 1...1_000_000),
             maxHeaderBytes: reader.integer("MAX_HEADER_BYTES", default: 32_768, in: 1_024...1_048_576),
@@ -158,6 +159,14 @@ extension Configuration {
             readinessTimeout: reader.integer("READINESS_TIMEOUT_SECS", default: 1, in: 1...60))
     }
 
+    private static func appProbes(_ reader: inout EnvironmentReader) -> AppProbes {
+        guard let text = reader.text("APP_PROBES"), !text.isEmpty else { return .none }
+        var probes = AppProbeReader()
+        let list = probes.read(text)
+        for problem in probes.problems { reader.complain(problem) }
+        return list
+    }
+
     private static func timeouts(_ reader: inout EnvironmentReader) -> Timeouts {
         let range = 1...86_400
         return Timeouts(
@@ -189,6 +198,12 @@ extension Configuration {
         for (index, first) in ports.enumerated() {
             for second in ports[(index + 1)...] where first.1 == second.1 {
                 reader.complain("\(first.0) and \(second.0) are both \(first.1): give each a port of its own")
+            }
+        }
+        for probe in configuration.appProbes.list {
+            for (name, port) in ports where port == probe.port {
+                reader.complain(
+                    "APP_PROBES \(probe.path): port \(port) is the sidecar's own (\(name)): name the application's")
             }
         }
         if capture.captureMark.value & capture.proxyMark.mask == capture.proxyMark.value

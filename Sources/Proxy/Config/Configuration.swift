@@ -18,7 +18,7 @@ package struct Configuration: Sendable, Equatable {
     package enum UpstreamProtocol: String, Sendable, CaseIterable { case auto, http1, h2c }
 
     /// What happens to captured inbound bytes that are not TLS.
-    package enum PlaintextMode: String, Sendable, CaseIterable { case deny, allow }
+    package enum PlaintextMode: String, Sendable, CaseIterable { case deny, probes, allow }
 
     package struct Capture: Sendable, Equatable {
         package var isTransparent: Bool
@@ -36,6 +36,9 @@ package struct Configuration: Sendable, Equatable {
         package var captureMark: Mark
         package var proxyMark: Mark
         package var routingTable: UInt32
+
+        /// What the proxy's own connections carry, so that they are not captured; nil where nothing is.
+        var connectMark: UInt32? { isTransparent ? proxyMark.value : nil }
     }
 
     /// A firewall mark under its mask, `0x5c0/0xfff`.
@@ -116,6 +119,7 @@ package struct Configuration: Sendable, Equatable {
     package var timeouts: Timeouts
     package var pod: Pod
     package var monitor: Monitor
+    package var appProbes: AppProbes
     package var workerThreads: Int
     package var maxConnections: Int
     package var maxHeaderBytes: Int

@@ -1,3 +1,4 @@
+import Files
 import CLinux
 
 /// How many processors this process may keep busy: by affinity, and by the cgroup's quota.

@@ -1,5 +1,5 @@
 /// A request method, as far as the proxy must know it (RFC 9110 section 9).
-enum Method: UInt8 {
+package enum Method: UInt8 {
     case get, head, post, put, delete, options, connect, trace, patch, other
 
     /// RFC 9110 section 9.2.2: doing it twice is the same as doing it once.

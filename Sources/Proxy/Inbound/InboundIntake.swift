@@ -75,15 +75,25 @@ final class InboundIntake: Intake {
     }
 
     private func acceptPlaintext() {
-        guard worker.configuration.inbound.plaintext == .allow else {
-            if let original { worker.counters.plaintext.refused(original.port) }
-            worker.explainPlaintext(from: channel.remote, to: original)
-            return channel.abort()
+        guard let original else { return channel.abort() }
+        switch worker.configuration.inbound.plaintext {
+        case .allow:
+            isPlaintext = true
+            record.plaintextPort = original.port
+            awaitFirstBytes()
+            channel.readLater()
+        case .probes:
+            let probes = worker.configuration.appProbes.on(original.port)
+            guard !probes.isEmpty else { return refusePlaintext(original, "APP_PROBES lists no probe of this port") }
+            PlaintextHTTPProbe(worker, channel, to: original, probes, record).begin()
+        case .deny: refusePlaintext(original, "INBOUND_PLAINTEXT=deny")
         }
-        isPlaintext = true
-        record.plaintextPort = original?.port
-        awaitFirstBytes()
-        channel.readLater()
+    }
+
+    private func refusePlaintext(_ original: Endpoint, _ reason: String) {
+        worker.counters.plaintext.refused(original.port)
+        worker.explainPlaintext(from: channel.remote, to: original, because: reason)
+        channel.abort()
     }
 
     // MARK: what it turned out to be

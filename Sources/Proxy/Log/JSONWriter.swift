@@ -1,46 +1,48 @@
 /// Writes one JSON document, its members in the order given; for what is asked for rarely.
-struct JSONWriter {
-    private(set) var bytes: [UInt8] = []
+package struct JSONWriter {
+    package private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
-    mutating func object(_ body: (inout JSONWriter) -> Void) { nest("{", "}", body) }
-    mutating func array(_ body: (inout JSONWriter) -> Void) { nest("[", "]", body) }
+    package init() {}
 
-    mutating func object(_ key: String, _ body: (inout JSONWriter) -> Void) {
+    package mutating func object(_ body: (inout JSONWriter) -> Void) { nest("{", "}", body) }
+    package mutating func array(_ body: (inout JSONWriter) -> Void) { nest("[", "]", body) }
+
+    package mutating func object(_ key: String, _ body: (inout JSONWriter) -> Void) {
         name(key)
         object(body)
     }
 
-    mutating func array(_ key: String, _ body: (inout JSONWriter) -> Void) {
+    package mutating func array(_ key: String, _ body: (inout JSONWriter) -> Void) {
         name(key)
         array(body)
     }
 
-    mutating func field(_ key: String, _ text: String?) {
+    package mutating func field(_ key: String, _ text: String?) {
         name(key)
         if let text { JSONText.append(text, to: &bytes) } else { JSONText.appendRaw("null", to: &bytes) }
         needsComma = true
     }
 
-    mutating func field(_ key: String, _ number: Int64) {
+    package mutating func field(_ key: String, _ number: Int64) {
         name(key)
         JSONText.append(number, to: &bytes)
         needsComma = true
     }
 
-    mutating func field(_ key: String, _ flag: Bool) {
+    package mutating func field(_ key: String, _ flag: Bool) {
         name(key)
         JSONText.appendRaw(flag ? "true" : "false", to: &bytes)
         needsComma = true
     }
 
-    mutating func field(_ key: String, _ list: [String]) {
+    package mutating func field(_ key: String, _ list: [String]) {
         array(key) { json in
             for text in list { json.item(text) }
         }
     }
 
-    mutating func item(_ text: String) {
+    package mutating func item(_ text: String) {
         separate()
         JSONText.append(text, to: &bytes)
         needsComma = true

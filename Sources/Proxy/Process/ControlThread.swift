@@ -42,7 +42,9 @@ final class ControlThread {
         self.reactor = reactor
         surveys = try system { () throws(SystemError) in try WorkerSurveys(in: reactor) }
         health = Health()
-        monitor = Monitor(configuration, health: health, surveys: surveys, sink: sink, version: version)
+        monitor = Monitor(
+            configuration, health: health, surveys: surveys,
+            prober: AppProber(mark: configuration.capture.connectMark, in: reactor), sink: sink, version: version)
         mailbox = try system { () throws(SystemError) in try Mailbox() }
         signals = try system { () throws(SystemError) in
             try SignalReader([SIGTERM, SIGINT], in: reactor) { [unowned self] in signalled($0) }
@@ -58,12 +60,14 @@ final class ControlThread {
         monitor.flows.tap = { [unowned self] isWanted in tellWorkers(.tapFlows(isWanted)) }
         monitor.drain = { [unowned self] in ease() }
         monitor.quit = { [unowned self] in end("POST /quit") }
+        monitor.probed = { [unowned self] in explain($0, $1) }
         monitor.setLogLevel = { [unowned self] in setLogLevel($0) }
         if let port = configuration.monitor.port {
             server = try MonitorServer(port: port, routes: MonitorRoutes(monitor), in: reactor)
         } else {
             logger.warning("MONITOR_PORT=0: no health checks, no metrics")
         }
+        for remark in configuration.probeRemarks { logger.warning("\(remark)") }
     }
 
     /// Will keep the workers' certificates those of the directories.
@@ -195,6 +199,10 @@ final class ControlThread {
         logger.info("log level changed", metadata: ["to": "\(level.rawValue)"])
     }
 
+    private func explain(_ probe: AppProbe, _ outcome: ProbeOutcome) {
+        logger.debug("application probed", metadata: probe.metadata(outcome))
+    }
+
     private func watchReadiness(_ service: NameService) {
         guard let url = configuration.monitor.upstreamReadiness else { return }
         let names = NameClient(in: reactor) { [mailbox] name in
@@ -203,8 +211,7 @@ final class ControlThread {
         self.names = names
         monitor.readiness = ReadinessProbe(
             url, timeoutSeconds: configuration.monitor.readinessTimeout,
-            mark: configuration.capture.isTransparent ? configuration.capture.proxyMark.value : nil, names: names,
-            in: reactor)
+            mark: configuration.capture.connectMark, names: names, in: reactor)
     }
 
     // MARK: the end

@@ -1,3 +1,4 @@
+import Files
 import CLinux
 import Glibc
 import Logging

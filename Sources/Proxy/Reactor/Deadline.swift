@@ -1,21 +1,23 @@
 import CLinux
 
 /// One thing to do at one time, for code that has no connection to hang it on.
-final class Deadline: EventHandler {
+package final class Deadline: EventHandler {
     private var descriptor: Descriptor?
     private var reactor: Reactor?
     /// What to do; set once.
-    var action: (() -> Void)?
+    package var action: (() -> Void)?
+
+    package override init() {}
 
     /// Takes a slot of the reactor: deadlines belong to registered handlers.
-    func attach(to reactor: Reactor) throws(SystemError) {
+    package func attach(to reactor: Reactor) throws(SystemError) {
         let seat = Descriptor(owning: try SystemError.check("eventfd", linux_eventfd()))
         try reactor.register(self, seat.raw, .readable)
         descriptor = consume seat
         self.reactor = reactor
     }
 
-    func set(after microseconds: Int64) {
+    package func set(after microseconds: Int64) {
         reactor?.setDeadline(self, after: microseconds)
     }
 

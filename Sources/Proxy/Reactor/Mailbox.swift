@@ -2,15 +2,15 @@ import CLinux
 import Synchronization
 
 /// Messages from any thread to the one that owns a reactor: immutable values in a queue, an eventfd to wake it.
-final class Mailbox<Message: Sendable>: Sendable {
+package final class Mailbox<Message: Sendable>: Sendable {
     private let queue = Mutex<[Message]>([])
     fileprivate let wakeUp: Descriptor
 
-    init() throws(SystemError) {
+    package init() throws(SystemError) {
         wakeUp = Descriptor(owning: try SystemError.check("eventfd", linux_eventfd()))
     }
 
-    func send(_ message: Message) {
+    package func send(_ message: Message) {
         queue.withLock { $0.append(message) }
         // The counter is full only when two to the power of 64 messages wait; then the reader is awake anyway.
         _ = linux_eventfd_signal(wakeUp.raw)
@@ -27,11 +27,13 @@ final class Mailbox<Message: Sendable>: Sendable {
 }
 
 /// The receiving end of a mailbox in its reactor.
-final class MailboxReader<Message: Sendable>: EventHandler {
+package final class MailboxReader<Message: Sendable>: EventHandler {
     private let mailbox: Mailbox<Message>
     private let receive: (Message) -> Void
 
-    init(_ mailbox: Mailbox<Message>, in reactor: Reactor, receive: @escaping (Message) -> Void) throws(SystemError) {
+    package init(
+        _ mailbox: Mailbox<Message>, in reactor: Reactor, receive: @escaping (Message) -> Void
+    ) throws(SystemError) {
         self.mailbox = mailbox
         self.receive = receive
         super.init()

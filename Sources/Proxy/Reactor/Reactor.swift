@@ -3,7 +3,7 @@ import CLinux
 /// Something a reactor watches: a descriptor's events and one deadline.
 ///
 /// A class with overridden methods rather than a protocol: one virtual call per event, no existential.
-class EventHandler {
+package class EventHandler {
     /// Slot and generation, packed: an event of a handler that has left its slot finds nobody.
     fileprivate(set) final var token: UInt64 = EventHandler.noToken
     /// When to call `deadlineReached`, in microseconds of the monotonic clock; `.max` for never.
@@ -23,7 +23,7 @@ class EventHandler {
 /// The loop of one thread: readiness, deadlines and work put off to the end of a turn.
 ///
 /// It knows nothing of connections or protocols. All of it belongs to the thread that runs it.
-final class Reactor {
+package final class Reactor {
     private struct Seat {
         var handler: EventHandler?
         var generation: UInt32
@@ -36,11 +36,11 @@ final class Reactor {
     private var deferred: [EventHandler] = []
     private var isStopped = false
     /// Monotonic microseconds, read once a turn.
-    private(set) var now: Int64
+    package private(set) var now: Int64
     /// Called at the end of each turn, before the thread sleeps.
     var turnEnded: (() -> Void)?
 
-    init() throws(SystemError) {
+    package init() throws(SystemError) {
         poller = try Poller()
         now = linux_monotonic_microseconds()
         wheel = TimerWheel(startingAt: now / Reactor.tickMicroseconds)
@@ -155,9 +155,9 @@ final class Reactor {
         deferred.append(handler)
     }
 
-    func stop() { isStopped = true }
+    package func stop() { isStopped = true }
 
-    func run() {
+    package func run() {
         while !isStopped {
             let count = poller.wait(milliseconds: patience)
             now = linux_monotonic_microseconds()

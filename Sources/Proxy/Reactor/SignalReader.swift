@@ -1,11 +1,11 @@
 import CLinux
 
 /// Signals as events of a reactor. Create it before any thread starts: threads inherit the blocked set.
-final class SignalReader: EventHandler {
+package final class SignalReader: EventHandler {
     private let descriptor: Descriptor
     private let received: (CInt) -> Void
 
-    init(_ signals: [CInt], in reactor: Reactor, received: @escaping (CInt) -> Void) throws(SystemError) {
+    package init(_ signals: [CInt], in reactor: Reactor, received: @escaping (CInt) -> Void) throws(SystemError) {
         let raw = unsafe linux_signalfd(signals, CInt(signals.count))
         descriptor = Descriptor(owning: try SystemError.check("signalfd", raw))
         self.received = received

@@ -1,6 +1,6 @@
 /// The context that new handshakes of one side use. It is exchanged when the certificates change.
-final class CurrentContext {
-    var context: TLSContext
+package final class CurrentContext {
+    package var context: TLSContext
 
-    init(_ context: TLSContext) { self.context = context }
+    package init(_ context: TLSContext) { self.context = context }
 }

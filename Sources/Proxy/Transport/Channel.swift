@@ -1,8 +1,6 @@
 import Addressing
-import CLinux
-import Glibc
 
-/// One connection: a socket, perhaps a TLS session on it, and the bytes it could not send yet.
+/// One connection: its wire, the bytes it could not send yet, and what its user wants of it.
 ///
 /// Writes go to the kernel at once; only what it refuses is kept, so a connection at rest holds no buffer.
 /// Reading can be paused, which is how a slow reader on one side slows the writer on the other.
@@ -15,10 +13,8 @@ final class Channel: EventHandler {
     static let readsPerTurn = 16
 
     private let reactor: Reactor
-    private var socket: Descriptor?
-    /// The socket's number, while there is one.
-    private var raw: CInt?
-    private var tls: TLSSession?
+    /// nil before there is a socket, and after. For this file and Channel+TLS only.
+    var wire: Wire?
     /// What the TLS session was made from.
     private(set) var tlsContext: TLSContext?
     private(set) var phase: Phase
@@ -31,8 +27,7 @@ final class Channel: EventHandler {
     /// When it was accepted, or the connect began.
     let startedAt: Int64
 
-    private var backlog: [UInt8] = []
-    private var backlogStart = 0
+    private var backlog = Backlog()
     private var interest: Readiness
     /// False after the kernel reported a hang-up that nobody wants to read yet: epoll would repeat it for ever.
     private var isPolled = true
@@ -66,8 +61,7 @@ final class Channel: EventHandler {
         direction = .inbound
         startedAt = reactor.now
         let raw = socket.raw
-        self.socket = consume socket
-        self.raw = raw
+        wire = Wire(socket)
         phase = .open
         interest = .readable
         super.init()
@@ -94,56 +88,31 @@ final class Channel: EventHandler {
     // MARK: what the user asks
 
     var isOpen: Bool { phase == .open }
-    var isTLS: Bool { tls != nil }
-    private(set) var queuedBytes = 0
+    var queuedBytes: Int { backlog.count }
     /// All that was to be said has gone to the kernel, the goodbye too.
-    var isDrained: Bool { queuedBytes == 0 && !owesGoodbye }
+    var isDrained: Bool { backlog.isEmpty && !owesGoodbye }
     /// With what the kernel holds and the peer has not acknowledged.
     var unsentBytes: Int {
-        guard let raw else { return 0 }
-        return queuedBytes + Int(max(0, linux_unsent_bytes(raw)))
+        guard let unacknowledged = wire?.unacknowledgedBytes else { return 0 }
+        return unacknowledged + backlog.count
     }
     /// Decrypted or buffered bytes wait in memory, where epoll cannot see them.
     ///
     /// A record that has come in part counts as pending for OpenSSL, which reads ahead; after a read that found nothing
     /// whole, only the socket can tell of more.
-    var hasUnread: Bool { !isDry && (tls?.hasPending ?? false) }
+    var hasUnread: Bool { !isDry && (wire?.hasPending ?? false) }
     /// No other request may begin on it.
     var isEnding: Bool { endsAt != .max }
-    /// The trust anchor that vouched for the peer, as DER; nil when none was looked for.
-    var peerAnchor: [UInt8]? { tls?.peerAnchor ?? nil }
-    func peerIsTrusted(by context: TLSContext) -> Bool { tls?.peerIsTrusted(by: context) ?? true }
-    var isResumed: Bool { tls?.isResumed ?? false }
-    var peerIdentity: PeerIdentity? { tls?.peerIdentity() ?? nil }
-    var negotiatedProtocol: String? { tls?.negotiatedProtocol ?? nil }
-    var serverName: String? { tls?.serverName ?? nil }
-    var tlsVersion: String? { tls?.version }
-    var offeredVersions: TLSVersionSet { tls?.offeredVersions ?? [] }
-    var originalDestination: Endpoint? {
-        guard raw != nil else { return nil }
-        return try? socketName()
-    }
+    var originalDestination: Endpoint? { wire?.localName ?? nil }
 
-    /// The first byte that waits on the socket, left in place; nil when none has come.
-    func peekFirstByte() -> PeekOutcome {
-        guard let raw else { return .end }
-        var byte: UInt8 = 0
-        let result = unsafe linux_peek(raw, &byte, 1)
-        switch CInt(result) {
-        case 1: return .byte(byte)
-        case 0: return .end
-        case -EAGAIN, -EINTR: return .wouldBlock
-        case let failure: return .failed(.broken(SystemError(call: "recv", number: -failure)))
-        }
-    }
-
-    enum PeekOutcome { case byte(UInt8), wouldBlock, end, failed(ChannelError) }
+    /// The first byte that waits on the socket, left in place.
+    func peekFirstByte() -> Wire.PeekOutcome { wire?.peekFirstByte() ?? .end }
 
     /// Makes an accepted connection the server side of TLS; `channelOpened` or `channelFailed` follows.
     func startTLS(_ context: TLSContext, timeout: Int64) {
-        guard phase == .open, let raw else { return }
+        guard phase == .open else { return }
         do throws(TLSError) {
-            tls = try TLSSession(serverSide: context, descriptor: raw)
+            try wire?.startTLS(serverSide: context)
         } catch {
             fail(.handshake(error))
             return
@@ -168,51 +137,37 @@ final class Channel: EventHandler {
 
     /// Reads once into the start of the buffer.
     func read(into buffer: inout [UInt8]) -> ReadOutcome {
-        if let outcome = tls?.read(into: &buffer) {
-            switch outcome {
-            case .bytes(let count): return .bytes(count)
-            case .wantsRead:
-                isDry = true
-                return .wouldBlock
-            case .wantsWrite:
-                blocksOnWrite = true
-                updateInterest()
-                return .wouldBlock
-            case .end: return .end
-            case .failed(let error): return .failed(.tls(error))
-            }
+        switch wire?.read(into: &buffer) {
+        case .bytes(let count): return .bytes(count)
+        case .wantsRead: isDry = true
+        case .wantsWrite:
+            blocksOnWrite = true
+            updateInterest()
+        case .end, nil: return .end
+        case .failed(let error): return .failed(error)
         }
-        guard let raw else { return .end }
-        while true {
-            let result = unsafe buffer.withUnsafeMutableBytes { unsafe linux_receive(raw, $0.baseAddress, $0.count) }
-            switch result {
-            case 1...: return .bytes(result)
-            case 0: return .end
-            case Int(-EAGAIN): return .wouldBlock
-            case Int(-EINTR): continue
-            case let failure: return .failed(.broken(SystemError(call: "recv", number: CInt(-failure))))
-            }
-        }
+        return .wouldBlock
     }
 
     /// Sends what the kernel takes and keeps the rest. Before the connection stands, it keeps everything.
     ///
     /// A failure is the answer, not a callback: the caller is in the middle of something.
     func write(_ bytes: Span<UInt8>) -> WriteOutcome {
-        guard phase == .open, queuedBytes == 0 else {
-            guard phase != .closed else { return .failed(.broken(SystemError(call: "send", number: EPIPE))) }
-            enqueue(bytes)
+        guard phase == .open, backlog.isEmpty else {
+            guard phase != .closed else { return .failed(.brokenPipe) }
+            backlog.append(bytes)
             return .queued
         }
         var offset = 0
         while offset < bytes.count {
-            switch transmit(bytes.extracting(offset...)) {
+            switch wire?.send(bytes.extracting(offset...)) {
             case .sent(let count): offset += count
             case .wouldBlock:
-                enqueue(bytes.extracting(offset...))
+                backlog.append(bytes.extracting(offset...))
                 updateInterest()
                 return .queued
             case .failed(let error): return .failed(error)
+            case nil: return .failed(.brokenPipe)
             }
         }
         return .sent
@@ -249,20 +204,16 @@ final class Channel: EventHandler {
     /// Says that nothing more will be sent: close_notify under TLS, FIN without, after what is queued.
     func shutWrite() {
         guard phase != .closed, !writeSideIsShut else { return }
-        guard phase == .open, queuedBytes == 0 else {
+        guard phase == .open, backlog.isEmpty else {
             afterDrain = .shutWrite
             return
         }
         writeSideIsShut = true
-        if tls != nil {
-            sayGoodbye()
-        } else if let raw {
-            _ = linux_shutdown_write(raw)  // fails only when the peer is gone, which reading tells
-        }
+        sayGoodbye()
     }
 
     private func sayGoodbye() {
-        owesGoodbye = tls?.sendCloseNotify() == false
+        owesGoodbye = wire?.sayGoodbye() == false
         guard owesGoodbye else { return }
         blocksOnWrite = true
         updateInterest()
@@ -271,13 +222,13 @@ final class Channel: EventHandler {
     /// Closes now; what is queued is lost.
     func close() {
         guard phase != .closed else { return }
-        if phase == .open, queuedBytes == 0, !writeSideIsShut { _ = tls?.sendCloseNotify() }
+        if phase == .open, backlog.isEmpty, !writeSideIsShut { wire?.hintGoodbye() }
         release()
     }
 
     /// Closes when what is queued has been sent, or the deadline passes; answers no more events.
     func closeWhenDrained(within microseconds: Int64) {
-        guard phase == .open, queuedBytes > 0 else { return close() }
+        guard phase == .open, !backlog.isEmpty else { return close() }
         user = nil
         isReading = false
         afterDrain = .close
@@ -288,7 +239,7 @@ final class Channel: EventHandler {
     /// Closes with a reset, so that the peer cannot take a cut-off message for a whole one.
     func abort() {
         guard phase != .closed else { return }
-        if let raw { _ = linux_reset_on_close(raw) }
+        wire?.resetOnClose()
         release()
     }
 
@@ -341,19 +292,17 @@ final class Channel: EventHandler {
     private func hungUpUnread() {
         // Level-triggered epoll repeats EPOLLHUP whatever the interest. What the peer sent before is still in the
         // socket and is read when reading resumes; until then the descriptor is not polled.
-        guard isPolled, queuedBytes == 0 else {
-            if queuedBytes > 0 { flush() }
-            return
-        }
+        guard backlog.isEmpty else { return flush() }
+        guard isPolled else { return }
         isPolled = false
         interest = []
-        if let raw { reactor.mute(raw) }
+        if let raw = wire?.raw { reactor.mute(raw) }
     }
 
     private func updateInterest() {
-        guard phase != .closed, let raw else { return }
+        guard phase != .closed, let raw = wire?.raw else { return }
         var wanted: Readiness = isReading ? .readable : []
-        if queuedBytes > 0 || blocksOnWrite { wanted.insert(.writable) }
+        if !backlog.isEmpty || blocksOnWrite { wanted.insert(.writable) }
         guard isPolled else {
             guard !wanted.isEmpty else { return }
             do throws(SystemError) {
@@ -375,8 +324,7 @@ final class Channel: EventHandler {
     func willDial(_ endpoint: Endpoint) { remote = endpoint }
 
     func connected(_ fresh: consuming Descriptor, _ target: ConnectTarget, offering offer: ProtocolOffer) {
-        raw = fresh.raw
-        socket = consume fresh
+        wire = Wire(fresh)
         connector = nil
         guard let origination = target.tls else { return opened() }
         do throws(ChannelError) {
@@ -397,12 +345,9 @@ final class Channel: EventHandler {
     private func beginTLS(
         _ origination: TLSOrigination, offering offer: ProtocolOffer, timeout: Int64
     ) throws(ChannelError) {
-        guard let raw else { return }
         do throws(TLSError) {
             tlsContext = origination.context
-            tls = try TLSSession(
-                clientSide: origination.context, descriptor: raw, verify: origination.verification,
-                offering: offer, resuming: origination.resumption)
+            try wire?.startTLS(origination, offering: offer)
         } catch {
             throw .handshake(error)
         }
@@ -411,7 +356,7 @@ final class Channel: EventHandler {
     }
 
     private func continueHandshake() {
-        guard let outcome = tls?.handshake() else { return }
+        guard let outcome = wire?.handshake() else { return }
         switch outcome {
         case .done: opened()
         case .wantsRead:
@@ -428,8 +373,8 @@ final class Channel: EventHandler {
         phase = .open
         blocksOnWrite = false
         clearDeadline()
-        if let expiry = tls?.peerExpiry { peerExpiry = expiry }
-        if queuedBytes > 0 {
+        if let expiry = wire?.peerExpiry { peerExpiry = expiry }
+        if !backlog.isEmpty {
             flush()
         } else if afterDrain == .shutWrite {
             afterDrain = .nothing
@@ -443,60 +388,13 @@ final class Channel: EventHandler {
 
     // MARK: sending
 
-    private enum Transmission { case sent(Int), wouldBlock, failed(ChannelError) }
-
-    private func transmit(_ bytes: Span<UInt8>) -> Transmission {
-        if let outcome = tls?.write(bytes) {
-            switch outcome {
-            case .bytes(let count): return .sent(count)
-            case .wantsRead, .wantsWrite: return .wouldBlock
-            case .end: return .failed(.broken(SystemError(call: "send", number: EPIPE)))
-            case .failed(let error): return .failed(.tls(error))
-            }
-        }
-        guard let raw else { return .failed(.broken(SystemError(call: "send", number: EPIPE))) }
-        while true {
-            let result = unsafe bytes.withUnsafeBytes { unsafe linux_send(raw, $0.baseAddress, $0.count) }
-            switch result {
-            case 0...: return .sent(result)
-            case Int(-EAGAIN): return .wouldBlock
-            case Int(-EINTR): continue
-            case let failure: return .failed(.broken(SystemError(call: "send", number: CInt(-failure))))
-            }
-        }
-    }
-
-    private func enqueue(_ bytes: Span<UInt8>) {
-        guard !bytes.isEmpty else { return }
-        unsafe bytes.withUnsafeBufferPointer { unsafe backlog.append(contentsOf: $0) }
-        queuedBytes += bytes.count
-    }
-
     private func flush() {
-        guard queuedBytes > 0 else { return }
-        // Lent out while the kernel reads it: the user's callbacks below may queue more.
-        var lent: [UInt8] = []
-        swap(&lent, &backlog)
-        var start = backlogStart
-        backlogStart = 0
-        while start < lent.count {
-            switch transmit(lent.span.extracting(start...)) {
-            case .sent(let count): start += count
-            case .wouldBlock:
-                // Moved down only when the dead part outweighs the living, so that a slow reader costs no copying.
-                if start > lent.count / 2 {
-                    lent.removeFirst(start)
-                    start = 0
-                }
-                backlog = lent
-                backlogStart = start
-                queuedBytes = lent.count - start
-                return
-            case .failed(let error): return fail(error)
-            }
+        guard !backlog.isEmpty else { return }
+        switch wire?.send(&backlog) {
+        case .drained: drained()
+        case .wouldBlock, nil: break
+        case .failed(let error): fail(error)
         }
-        queuedBytes = 0
-        drained()
     }
 
     private func drained() {
@@ -515,9 +413,7 @@ final class Channel: EventHandler {
     private func fail(_ error: ChannelError) {
         guard phase != .closed else { return }
         guard let user else { return release() }
-        backlog = []
-        backlogStart = 0
-        queuedBytes = 0
+        backlog = Backlog()
         user.channelFailed(self, error)
     }
 
@@ -525,14 +421,10 @@ final class Channel: EventHandler {
         phase = .closed
         connector?.cancel()
         connector = nil
-        if isRegistered, let raw { reactor.deregister(self, raw, isPolled: isPolled) }
-        tls = nil
+        if isRegistered, let raw = wire?.raw { reactor.deregister(self, raw, isPolled: isPolled) }
+        wire = nil
         tlsContext = nil
-        raw = nil
-        socket = nil
-        backlog = []
-        backlogStart = 0
-        queuedBytes = 0
+        backlog = Backlog()
         user = nil
         onClose?()
         onClose = nil
@@ -541,17 +433,9 @@ final class Channel: EventHandler {
     /// Ends TLS after a failed handshake; what comes now is only read to be discarded.
     func dropTLS() {
         guard phase == .handshaking else { return }
-        tls = nil
+        wire?.dropTLS()
         phase = .open
         blocksOnWrite = false
         updateInterest()
-    }
-
-    /// The session to resume next time, once the peer has given one out.
-    func resumption() -> TLSResumption? { tls?.resumption() ?? nil }
-
-    private func socketName() throws(SystemError) -> Endpoint? {
-        guard let raw else { return nil }
-        return try Socket.localName(of: raw)
     }
 }

@@ -17,6 +17,9 @@ enum ChannelError: Error {
     /// The peer would be refused by now, and its connection did not end in the time it was given.
     case peerOutlived
 
+    /// Written to after its end.
+    static var brokenPipe: ChannelError { .broken(SystemError(call: "send", number: EPIPE)) }
+
     /// One sentence for the log.
     var sentence: String {
         switch self {

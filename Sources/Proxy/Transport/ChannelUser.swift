@@ -2,7 +2,7 @@
 ///
 /// A class with overridden methods: one virtual call per event, no existential. A channel has one user at a time
 /// and may be handed from one to the next.
-class ChannelUser {
+package class ChannelUser {
     /// Connected, and the TLS handshake done where there is one.
     func channelOpened(_ channel: Channel) {}
     /// Bytes, the end or an error can be read. Take one `read`; the channel calls again while more waits.

@@ -64,6 +64,7 @@ final class Worker {
     var handshakeReports = RateLimit(perSecond: HandshakeFailure.perSecond)
     let names: NameClient
     private(set) lazy var upstreams = UpstreamDirectory(self)
+    private(set) lazy var prober = AppProber(mark: proxyMark, in: reactor)
 
     private var inbox = [UInt8](repeating: 0, count: Limits.inboxBytes)
     private var writers: [ByteWriter] = []
@@ -324,9 +325,7 @@ final class Worker {
 
     // MARK: what the configuration says of addresses
 
-    var proxyMark: UInt32? {
-        configuration.capture.isTransparent ? configuration.capture.proxyMark.value : nil
-    }
+    var proxyMark: UInt32? { configuration.capture.connectMark }
 
     var outboundPort: UInt16 { configuration.capture.outboundPort }
 
@@ -338,10 +337,13 @@ final class Worker {
             || port == configuration.outbound.proxyPort
     }
 
-    func explainPlaintext(from peer: Endpoint, to original: Endpoint?) {
+    func explainPlaintext(from peer: Endpoint, to original: Endpoint, because reason: String) {
         logger.info(
-            "plaintext refused",
-            metadata: ["peer": "\(peer)", "destination": "\(original.map { "\($0)" } ?? "-")"])
+            "plaintext refused", metadata: ["peer": "\(peer)", "destination": "\(original)", "reason": "\(reason)"])
+    }
+
+    func explain(_ probe: AppProbe, _ outcome: ProbeOutcome) {
+        logger.debug("application probed", metadata: probe.metadata(outcome))
     }
 
     func explain(_ failure: UpstreamFailure, _ record: RequestRecord) {

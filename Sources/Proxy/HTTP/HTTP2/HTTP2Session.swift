@@ -7,57 +7,10 @@ import CNghttp2
 @safe final class HTTP2Session {
     enum Role { case server, client }
 
-    /// What a peer may use at a time. All of it is memory that it can make the proxy hold.
-    enum Bounds {
-        /// Streams of one connection: what RFC 9113 section 6.5.2 recommends at least.
-        static let concurrentStreams: UInt32 = 100
-        /// Unread bytes of one stream.
-        static let streamWindow: UInt32 = 65_536
-        /// Unread bytes of one connection: what all its streams may hold, so that slow ones do not stop the others.
-        static let connectionWindow = Int32(concurrentStreams * streamWindow)
-        /// Frames without any use before the peer is taken for a flood: empty DATA, PRIORITY, PING, SETTINGS. They are
-        /// counted from the last that was of use, sent or received, or from when `forgive` was called.
-        static let uselessFrames = 1_000
-        /// Frames that wait to be sent, bodies not counted. A peer that does not read can make one with each of its own.
-        static let queuedFrames = 10_000
-        /// Sent bytes that a body's buffer may still hold.
-        static let deadBytes = 65_536
-    }
-
-    /// What is known of a stream besides what the library knows.
-    private final class Stream {
-        var id: Int32 = 0
-        var isUsed = false
-        /// The bytes that wait, and some that have been sent already; nil when none wait.
-        var outgoing: ByteWriter?
-        var sent = 0
-        var hasEnded = false
-        /// The library has asked in vain and waits to be told of more.
-        var isDeferred = false
-        var trailers: HeaderBlock?
-        var unconsumed = 0
-        /// The peer's rest is not wanted once everything is sent.
-        var stopsPeer = false
-        var hasHead = false
-
-        /// Ready for another.
-        func reset() {
-            isUsed = false
-            outgoing = nil
-            sent = 0
-            hasEnded = false
-            isDeferred = false
-            trailers = nil
-            unconsumed = 0
-            stopsPeer = false
-            hasHead = false
-        }
-    }
-
     private let raw: OpaquePointer
     private let library: HTTP2Library
     private let role: Role
-    private var streams: [Stream] = []
+    private var streams: [HTTP2Stream] = []
     private var freeSlots: [HTTP2Slot] = []
     private(set) var activeStreams = 0
     /// Body bytes of all streams that wait to be sent.
@@ -99,16 +52,16 @@ import CNghttp2
         func setting(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {
             nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
         }
-        var settings = [setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, Bounds.streamWindow)]
+        var settings = [setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2Bounds.streamWindow)]
         switch role {
         case .server:
-            settings.append(setting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, Bounds.concurrentStreams))
+            settings.append(setting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2Bounds.concurrentStreams))
             settings.append(setting(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(clamping: maxHeadBytes)))
             settings.append(setting(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1))
         case .client: settings.append(setting(NGHTTP2_SETTINGS_ENABLE_PUSH, 0))
         }
         return unsafe nghttp2_submit_settings(raw, 0, settings, settings.count) == 0
-            && nghttp2_session_set_local_window_size(raw, 0, 0, Bounds.connectionWindow) == 0
+            && nghttp2_session_set_local_window_size(raw, 0, 0, HTTP2Bounds.connectionWindow) == 0
     }
 
     // MARK: bytes in
@@ -120,8 +73,8 @@ import CNghttp2
             let count = unsafe nghttp2_session_mem_recv(raw, buffer.baseAddress, buffer.count)
             unsafe received = nil
             let isFlooded =
-                unsafe uselessFrames > Bounds.uselessFrames
-                || nghttp2_session_get_outbound_queue_size(raw) > Bounds.queuedFrames
+                unsafe uselessFrames > HTTP2Bounds.uselessFrames
+                || nghttp2_session_get_outbound_queue_size(raw) > HTTP2Bounds.queuedFrames
             if count == buffer.count, !isFlooded { return true }
             // What is wrong with the preface, or too much of something: the library says goodbye only for part of it.
             let code =
@@ -216,7 +169,7 @@ import CNghttp2
             slot = free
         } else {
             slot = streams.count
-            streams.append(Stream())
+            streams.append(HTTP2Stream())
         }
         guard unsafe nghttp2_session_set_stream_user_data(raw, id, UnsafeMutableRawPointer(bitPattern: slot + 1)) == 0
         else {
@@ -255,7 +208,7 @@ import CNghttp2
     }
 
     /// Body bytes that wait for the peer's window or the socket.
-    func queuedBytes(_ slot: HTTP2Slot) -> Int { (streams[slot].outgoing?.count ?? 0) - streams[slot].sent }
+    func queuedBytes(_ slot: HTTP2Slot) -> Int { streams[slot].queuedBytes }
 
     // MARK: sending
 
@@ -293,17 +246,8 @@ import CNghttp2
     }
 
     func send(_ slot: HTTP2Slot, _ payload: Span<UInt8>) {
-        guard !streams[slot].hasEnded else { return }
-        guard !payload.isEmpty else { return }
-        let stream = streams[slot]
-        let body = stream.outgoing ?? library.takeBuffer()
-        stream.outgoing = body
-        // A body that never drains whole is moved down now and then.
-        if stream.sent > Bounds.deadBytes {
-            body.removeFirst(stream.sent)
-            stream.sent = 0
-        }
-        body.append(payload)
+        guard !streams[slot].hasEnded, !payload.isEmpty else { return }
+        streams[slot].append(payload, spare: library.takeBuffer)
         queuedBytes += payload.count
         wake(slot)
     }
@@ -397,22 +341,18 @@ import CNghttp2
         output.append(frameHeader)
         if count > 0 {
             let stream = streams[slot]
-            stream.outgoing?.withSpan { output.append($0.extracting(stream.sent..<stream.sent + count)) }
-            stream.sent += count
+            stream.move(count, to: output)
             queuedBytes -= count
-            if stream.sent == stream.outgoing?.count { dropBody(stream) }
+            if stream.queuedBytes == 0 { dropBody(stream) }
             drained.append(slot)
             uselessFrames = 0  // gRPC asks for the way's length with a PING for what it gets
         }
         return output.count < outputLimit ? 0 : NGHTTP2_ERR_PAUSE.rawValue
     }
 
-    private func dropBody(_ stream: Stream) {
-        guard let body = stream.outgoing else { return }
-        queuedBytes -= body.count - stream.sent
-        stream.outgoing = nil
-        stream.sent = 0
-        library.giveBack(body)
+    private func dropBody(_ stream: HTTP2Stream) {
+        queuedBytes -= stream.queuedBytes
+        if let buffer = stream.takeBuffer() { library.giveBack(buffer) }
     }
 
     private func finish(_ slot: HTTP2Slot, _ flags: inout UInt32) {

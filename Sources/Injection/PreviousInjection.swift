@@ -1,0 +1,35 @@
+import Manifest
+
+/// Takes an earlier injection out of a pod, so that a new one finds the pod as its author wrote it.
+enum PreviousInjection {
+    static func undone(_ pod: Pod) -> Pod {
+        guard pod.annotations[Annotation.Name.status.key] != nil else { return pod }
+        var pod = pod
+        let probes = originalProbes(pod)
+        for list in Pod.ContainerList.allCases {
+            pod[list] = pod[list].filter { ![SidecarPlan.container, SidecarPlan.initContainer].contains($0.name) }.map {
+                var container = $0
+                ProbeRewrite.restore(&container, from: probes)
+                return container
+            }
+        }
+        pod.volumes = pod.volumes.filter { $0.name != SidecarPlan.volume }
+        pod.annotations[Annotation.Name.status.key] = nil
+        // A name that injection chose, of a container that is no more.
+        if let name = pod.annotations[Annotation.defaultContainer]?.string,
+            !pod.containers.contains(where: { $0.name == name })
+        {
+            pod.annotations[Annotation.defaultContainer] = nil
+        }
+        return pod
+    }
+
+    private static func originalProbes(_ pod: Pod) -> ManifestObject {
+        let sidecar = (pod.initContainers + pod.containers).first { $0.name == SidecarPlan.container }
+        let variable = sidecar?["env"]?.array?.first { $0["name"]?.string == "APP_PROBES" }
+        guard let text = variable?["value"]?.string else { return ManifestObject() }
+        // Escaped against Kubernetes' own references to variables.
+        let plain = text.split(separator: "$$(", omittingEmptySubsequences: false).joined(separator: "$(")
+        return (try? JSONReader.read(Array(plain.utf8)))?.object ?? ManifestObject()
+    }
+}

@@ -1,0 +1,28 @@
+/// An answer of a service, whole.
+package struct ServiceAnswer {
+    package enum Content: String {
+        case text = "text/plain; charset=utf-8"
+        case json = "application/json"
+        /// Prometheus' text format.
+        case metrics = "text/plain; version=0.0.4; charset=utf-8"
+    }
+
+    package let status: UInt16
+    package let content: Content
+    package let body: [UInt8]
+
+    package init(_ status: UInt16, _ sentence: String) {
+        self.status = status
+        content = .text
+        body = Array((sentence + "\n").utf8)
+    }
+
+    package init(_ content: Content, _ body: [UInt8]) {
+        status = 200
+        self.content = content
+        self.body = body
+    }
+
+    /// A JSON document of its own line.
+    package init(_ json: JSONWriter) { self.init(.json, json.bytes + [0x0a]) }
+}

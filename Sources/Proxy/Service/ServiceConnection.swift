@@ -1,0 +1,261 @@
+import Addressing
+
+/// One connection to a service: one request after the other, each answered at once, later, or with a stream.
+package final class ServiceConnection: ChannelUser {
+    private enum Phase {
+        /// Until a head is whole.
+        case reading
+        case receiving(ServiceRequest)
+        /// The answer comes later; what the client sends meanwhile waits.
+        case answering
+        case streaming
+        /// The last answer was given before all was read: what still comes is thrown away, since closing a socket with
+        /// unread bytes could destroy the answer on its way (RFC 9112 section 9.6).
+        case lingering(remaining: Int)
+    }
+
+    private let service: HTTPService
+    private var parser: RequestParser
+    private var received: [UInt8] = []
+    private var phase = Phase.reading
+    private var decoder = BodyDecoder(.none)
+    /// Of the body that is coming; counted by the service too.
+    private var bodyBytes = 0
+    private weak var channel: Channel?
+    private var stream: ServiceStream?
+
+    /// What the answer must know of the request.
+    private var method = Method.get
+    private var keepsAlive = false
+    private var isCutShort = false
+
+    /// How long and how much of a client's rest is read after the last answer.
+    private static let lingerMicroseconds: Int64 = 2_000_000
+    private static let lingerBytes = 4 << 20
+
+    init(_ service: HTTPService) {
+        self.service = service
+        parser = RequestParser(limits: HTTPLimits(maxHeadBytes: service.limits.headBytes))
+    }
+
+    deinit { service.forgetBody(bodyBytes) }
+
+    // MARK: requests
+
+    override func channelOpened(_ channel: Channel) { channel.setDeadline(after: service.limits.requestMicroseconds) }
+
+    override func channelReadable(_ channel: Channel) {
+        work(channel)
+        guard channel.isOpen, channel.isReading else { return }
+        switch channel.read(into: &service.scratch) {
+        case .bytes(let count): take(count, channel)
+        case .wouldBlock: return
+        case .end: clientEnded(channel)
+        case .failed: end(channel)
+        }
+    }
+
+    private func take(_ count: Int, _ channel: Channel) {
+        switch phase {
+        case .streaming: return  // nothing that is said now matters
+        case .lingering(let remaining):
+            guard remaining > count else { return channel.close() }
+            phase = .lingering(remaining: remaining - count)
+            return
+        case .reading: if received.isEmpty { channel.setDeadline(after: service.limits.requestMicroseconds) }
+        case .receiving: break
+        case .answering: if received.count > 4 * service.limits.headBytes { channel.pauseReading() }
+        }
+        received.append(contentsOf: service.scratch[0..<count])
+        work(channel)
+    }
+
+    private func clientEnded(_ channel: Channel) {
+        // A client that has said all may still wait for its answer.
+        guard case .answering = phase else { return end(channel) }
+        keepsAlive = false
+        channel.pauseReading()
+    }
+
+    private func work(_ channel: Channel) {
+        self.channel = channel
+        // Who asks and does not read is answered no further: answers are larger than questions.
+        while channel.isOpen, !received.isEmpty, channel.queuedBytes < service.limits.queuedBytes {
+            switch phase {
+            case .reading: guard readHead(channel) else { return }
+            case .receiving(let request): guard readBody(of: request) else { return }
+            case .answering, .streaming, .lingering: return
+            }
+        }
+    }
+
+    /// False when more must come first.
+    private func readHead(_ channel: Channel) -> Bool {
+        let bytes = received
+        switch parser.parse(bytes.span, resumingAt: 0) {
+        case .needsMore: return false
+        case .failed(let error):
+            method = .get
+            refuse(error.status, "bad request")
+            return true
+        case .complete: break
+        }
+        let head = parser.head
+        method = head.method
+        keepsAlive = head.keepsAlive
+        switch head.framing {
+        case .none: break
+        case .length(let count) where count <= UInt64(service.limits.bodyBytes): break
+        case .chunked where service.limits.takesChunks: break
+        case .length, .chunked, .untilClose:
+            refuseBody()
+            return true
+        }
+        let request = ServiceRequest(head, bytes, from: channel.remote)
+        received.removeFirst(head.byteCount)
+        decoder = BodyDecoder(head.framing)
+        guard !decoder.isFinished else {
+            handle(request)
+            return true
+        }
+        phase = .receiving(request)
+        if head.fields.expectsContinue, received.isEmpty {
+            let interim = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+            if case .failed = channel.write(interim.span) { channel.close() }
+        }
+        return true
+    }
+
+    /// False when more must come first.
+    private func readBody(of unfinished: ServiceRequest) -> Bool {
+        var request = unfinished
+        phase = .reading  // so that the request is held once, and its body grows in place
+        var bytes: [UInt8] = []
+        swap(&bytes, &received)
+        var offset = 0
+        while true {
+            switch decoder.next(bytes.span, from: offset) {
+            case .data(let range):
+                guard request.body.count + range.count <= service.limits.bodyBytes else {
+                    refuseBody()
+                    return true
+                }
+                guard service.holdBody(range.count) else {
+                    refuse(503, "too many requests at once: try again")
+                    return true
+                }
+                bodyBytes += range.count
+                request.body.append(contentsOf: bytes[range])
+                offset = range.upperBound
+                guard decoder.isFinished else { continue }
+            case .needsMore(let consumed):
+                received = Array(bytes[consumed...])
+                phase = .receiving(request)
+                return false
+            case .end(let consumed): offset = consumed
+            case .failed(let error):
+                refuse(error.status, "bad request")
+                return true
+            }
+            received = Array(bytes[offset...])
+            handle(request)
+            return true
+        }
+    }
+
+    private func handle(_ request: ServiceRequest) {
+        service.forgetBody(bodyBytes)
+        bodyBytes = 0
+        phase = .answering
+        service.handler(request, self)
+    }
+
+    // MARK: answers
+
+    private func refuse(_ status: UInt16, _ sentence: String) {
+        phase = .answering
+        keepsAlive = false
+        isCutShort = true
+        answer(ServiceAnswer(status, sentence))
+    }
+
+    private func refuseBody() {
+        let length = service.limits.takesChunks ? "" : " and known length"
+        refuse(413, "a body of up to \(service.limits.bodyBytes) bytes\(length)")
+    }
+
+    /// The address of this host that the client has asked.
+    var local: Endpoint? { channel?.originalDestination }
+
+    /// The answer that is waited for may take longer than others.
+    func allow(microseconds: Int64) {
+        channel?.setDeadline(after: service.limits.requestMicroseconds + microseconds)
+    }
+
+    /// Answers the request that waits; of two answers the second is not heard.
+    package func answer(_ answer: ServiceAnswer) {
+        guard case .answering = phase, let channel, channel.isOpen else { return }
+        phase = .reading
+        var bytes = Array(
+            """
+            HTTP/1.1 \(answer.status) \(ReasonPhrase.of(answer.status))\r
+            content-type: \(answer.content.rawValue)\r
+            content-length: \(answer.body.count)\r
+            cache-control: no-store\r
+            connection: \(keepsAlive ? "keep-alive" : "close")\r
+            \r
+
+            """.utf8)
+        if method != .head { bytes += answer.body }
+        if case .failed = channel.write(bytes.span) { return channel.close() }
+        if isCutShort { return linger(channel) }
+        guard keepsAlive else { return channel.closeWhenDrained(within: service.limits.requestMicroseconds) }
+        channel.setDeadline(after: service.limits.idleMicroseconds)
+        channel.resumeReading()
+        if !received.isEmpty { channel.readLater() }
+    }
+
+    /// Answers with lines that go on until the client leaves.
+    func stream(_ lines: ServiceStream) {
+        guard case .answering = phase, let channel, channel.isOpen else { return }
+        phase = .streaming
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+        if case .failed = channel.write(Array(head.utf8).span) { return channel.close() }
+        guard method != .head else { return channel.closeWhenDrained(within: service.limits.requestMicroseconds) }
+        channel.clearDeadline()
+        channel.resumeReading()
+        stream = lines
+        lines.start(channel)
+    }
+
+    // MARK: the end
+
+    private func linger(_ channel: Channel) {
+        phase = .lingering(remaining: ServiceConnection.lingerBytes)
+        received = []
+        channel.shutWrite()
+        channel.setDeadline(after: ServiceConnection.lingerMicroseconds)
+        channel.resumeReading()
+    }
+
+    private func end(_ channel: Channel) {
+        stream.take()?.stop()
+        channel.close()
+    }
+
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) { end(channel) }
+    override func channelReset(_ channel: Channel) { end(channel) }
+
+    override func channelDrained(_ channel: Channel) {
+        stream?.drained()
+        guard case .reading = phase, !received.isEmpty else { return }
+        channel.resumeReading()  // paused since more had come than could be answered
+        channel.readLater()
+    }
+
+    override func channelDeadline(_ channel: Channel) {
+        if case .streaming = phase { return }
+        end(channel)
+    }
+}

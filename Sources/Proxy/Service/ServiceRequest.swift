@@ -1,0 +1,57 @@
+package import Addressing
+
+/// A whole request to a service.
+package struct ServiceRequest {
+    package let method: Method
+    package let path: String
+    /// Decoded, in the order given.
+    package let query: [(name: String, value: String)]
+    package let peer: Endpoint
+    let userAgent: String?
+    package internal(set) var body: [UInt8]
+
+    init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
+        let target = String(decoding: bytes[head.pathAndQuery.range], as: UTF8.self)
+        let span = bytes.span
+        let agent = head.fields.lines.first {
+            span.extracting($0.name.range).equalsIgnoringCase("user-agent")
+        }
+        self.init(
+            head.method, target: target, from: peer, userAgent: agent.map { span.extracting($0.value.range).text },
+            body: [])
+    }
+
+    /// - Parameter target: path and query as they came.
+    init(
+        _ method: Method, target: String, from peer: Endpoint, userAgent: String? = nil, body: [UInt8]
+    ) {
+        self.method = method
+        self.peer = peer
+        self.userAgent = userAgent
+        self.body = body
+        let mark = target.firstIndex(of: "?") ?? target.endIndex
+        path = String(target[..<mark])
+        query = target[mark...].dropFirst().split(separator: "&").map { pair in
+            let equals = pair.firstIndex(of: "=") ?? pair.endIndex
+            return (ServiceRequest.decoded(pair[..<equals]), ServiceRequest.decoded(pair[equals...].dropFirst()))
+        }
+    }
+
+    private static func decoded(_ text: Substring) -> String {
+        let bytes = Array(text.utf8)
+        var result: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count,
+                let value = UInt8(String(decoding: bytes[index + 1...index + 2], as: UTF8.self), radix: 16)
+            {
+                result.append(value)
+                index += 3
+            } else {
+                result.append(bytes[index] == UInt8(ascii: "+") ? 0x20 : bytes[index])
+                index += 1
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+}
