@@ -60,7 +60,8 @@ let package = Package(
 
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "Addressing", "CLinux", "COpenSSL"], swiftSettings: strict),
+            name: "ProxyTests", dependencies: ["Proxy", "Addressing", "Files", "CLinux", "COpenSSL"],
+            swiftSettings: strict),
         // Exit tests: what their macro expands to is not marked `unsafe`.
         .testTarget(
             name: "SandboxTests",
