@@ -5,16 +5,20 @@ SWIFT_BUILD = swift build -c release --product sidecar --static-swift-stdlib
 BINARY = $(CURDIR)/.build/release/sidecar
 VENV = .venv
 
-.PHONY: help build test unit-test short-fuzz differential kept-differential end-to-end-test demo bench lint fuzz clean
+.PHONY: help build test unit-test short-fuzz differential kept-differential end-to-end-test demo kind-demo manifests bench lint \
+    fuzz image image-test clean
 
 help:
 	@echo "make build   the release binary, .build/release/sidecar"
 	@echo "make demo    two pods on this machine, plain HTTP inside, mutual TLS between them"
+	@echo "make kind-demo  the same in a Kubernetes cluster of its own; needs docker or podman, kind and kubectl"
 	@echo "make test    lint, unit tests, a short fuzz run, end-to-end tests (as root: in network namespaces too)"
 	@echo "make bench   CPU and memory beside haproxy, nginx, nghttpx and envoy; BENCH_OPTIONS=--quick"
 	@echo "make lint    formatting and the rules of the house"
 	@echo "make fuzz    the HTTP codec under libFuzzer, SECONDS=60"
 	@echo "make differential  the HTTP/1.1 codec beside llhttp, on what fuzzing found too, DIFFERENTIAL_CASES=60000"
+	@echo "make image   the container image, localhost/sidecar:VERSION, by podman or docker"
+	@echo "make image-test  builds it and runs the demo's manifest as pods of podman (as root; 10 to 20 minutes)"
 	@echo "make clean   remove what was built"
 
 build:
@@ -41,6 +45,13 @@ demo: build
 	@scripts/install-deps.sh demo
 	@SIDECAR_BIN=$(BINARY) scripts/demo.sh
 
+kind-demo:
+	@scripts/kind-demo.sh
+
+# install.yaml and what else is made of parts; a test compares.
+manifests: build
+	@SIDECAR_BIN=$(BINARY) scripts/render-manifests.sh
+
 bench: build
 	@scripts/install-deps.sh bench
 	@SIDECAR_BIN=$(BINARY) scripts/bench.sh $(BENCH_OPTIONS)
@@ -64,6 +75,15 @@ differential: $(VENV)/ready
 # Without what fuzzing found: the same inputs in every run.
 kept-differential: $(VENV)/ready
 	@scripts/differential.sh $(VENV)/bin/python kept
+
+image:
+	@scripts/image.sh
+
+# Not part of `make test`: it compiles once more, in the builder's image.
+image-test: $(VENV)/ready
+	@scripts/install-deps.sh image-test
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r Tests/Image/requirements.txt
+	cd Tests/Image && ../../$(VENV)/bin/python -m pytest
 
 clean:
 	rm -rf .build .build-* .cache $(VENV)

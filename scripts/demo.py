@@ -27,29 +27,10 @@ from kit.volume import Volume  # noqa: E402
 from kit.wire import client_context  # noqa: E402
 
 from demo_rotation import Load, Site, rotate, secret  # noqa: E402
+from story import Story, shown  # noqa: E402
 
 SECRET = "the-secret-of-the-demo"
 APP_PORT = 8000
-
-
-class Story:
-    """Says what happens and keeps count of what held."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.steps = 0
-
-    def step(self, title: str) -> None:
-        self.steps += 1
-        print(f"\n{self.steps}. {title}", flush=True)
-
-    def tell(self, text: str) -> None:
-        for line in text.rstrip().splitlines():
-            print(f"     {line}", flush=True)
-
-    def check(self, held: bool, claim: str) -> None:
-        print(f"   {'✓' if held else '✗'} {claim}", flush=True)
-        self.failures += not held
 
 
 class Certificates:
@@ -92,11 +73,6 @@ class Certificates:
 def describe(answer: str) -> dict[str, str]:
     """The header fields that the application reports to have seen."""
     return {name.lower(): value for name, value in json.loads(answer)["headers"]}
-
-
-def shown(content: bytes) -> str:
-    kinds = {20: "change cipher spec", 21: "alert", 22: "handshake", 23: "application data"}
-    return f"{content[:24].hex(' ')} …   (TLS {kinds.get(content[0], 'none!')})"
 
 
 def check_wire(story: Story, contents: list[bytes]) -> None:

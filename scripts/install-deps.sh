@@ -2,7 +2,7 @@
 # Makes sure that what a make target needs is on this machine: installs it where this is Debian or Ubuntu and the user
 # is root, else says what is missing.
 #
-# install-deps.sh build|test|demo|bench
+# install-deps.sh build|test|demo|bench|image-test
 set -eu
 
 target=${1:-build}
@@ -11,6 +11,7 @@ case $target in
 build) ;;
 test) packages="$packages curl openssl iproute2 nftables nghttp2-client python3 python3-venv" ;;
 demo) packages="$packages curl openssl iproute2 python3" ;;
+image-test) packages="podman runc netavark nftables iproute2 iptables uidmap catatonit mmdebstrap skopeo git python3 python3-venv" ;;
 bench) packages="$packages openssl python3 python3-venv gcc libc6-dev curl haproxy nginx-light nghttp2-client nghttp2-proxy nghttp2-server" ;;
 *)
     echo "install-deps.sh: unknown target $target" >&2
