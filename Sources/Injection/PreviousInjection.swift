@@ -24,12 +24,11 @@ enum PreviousInjection {
         return pod
     }
 
-    private static func originalProbes(_ pod: Pod) -> ManifestObject {
+    private static func originalProbes(_ pod: Pod) -> [String: ManifestValue] {
         let sidecar = (pod.initContainers + pod.containers).first { $0.name == SidecarPlan.container }
         let variable = sidecar?["env"]?.array?.first { $0["name"]?.string == "APP_PROBES" }
-        guard let text = variable?["value"]?.string else { return ManifestObject() }
+        guard let text = variable?["value"]?.string else { return [:] }
         // Escaped against Kubernetes' own references to variables.
-        let plain = text.split(separator: "$$(", omittingEmptySubsequences: false).joined(separator: "$(")
-        return (try? JSONReader.read(Array(plain.utf8)))?.object ?? ManifestObject()
+        return (try? JSONReader.read(SidecarPlan.unescaped(text)))?.object?.dictionary ?? [:]
     }
 }

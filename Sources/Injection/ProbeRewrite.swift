@@ -69,7 +69,7 @@ enum ProbeRewrite {
     }
 
     /// Puts the original probes of a container back. `originals` is what APP_PROBES said.
-    static func restore(_ container: inout ManifestObject, from originals: ManifestObject) {
+    static func restore(_ container: inout ManifestObject, from originals: [String: ManifestValue]) {
         for (field, kind) in kinds {
             guard var probe = container[field]?.object, let path = probe["httpGet"]?["path"]?.string,
                 path == ProbeRewrite.path(container.name, kind), let original = originals[path]?.object

@@ -165,9 +165,20 @@ struct SidecarPlan {
         ["name": .string(name), "value": .string(escaped(value))]
     }
 
-    /// Kubernetes would put other variables in place of `$(NAME)`.
+    /// Kubernetes would put other variables in place of `$(NAME)`, and one dollar in place of two.
     private static func escaped(_ value: String) -> String {
-        value.split(separator: "$(", omittingEmptySubsequences: false).joined(separator: "$$(")
+        value.unicodeScalars.reduce(into: "") { $0 += $1 == "$" ? "$$" : String($1) }
+    }
+
+    /// The bytes of a variable as the proxy sees them.
+    static func unescaped(_ value: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var isSecond = false
+        for byte in value.utf8 {
+            isSecond = byte == UInt8(ascii: "$") && bytes.last == byte && !isSecond
+            if !isSecond { bytes.append(byte) }
+        }
+        return bytes
     }
 
     private func securityContext(user: Int, capabilities: [String]) -> ManifestValue {

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -443,3 +444,26 @@ def test_it_needs_no_privilege_and_writes_no_file(binary, directory, pair):
         assert "CapPrm:\t0000000000000000" in status and "Uid:\t1337" in status
     finally:
         process.stop()
+
+
+# Variables as the kubelet reads them
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """What the kubelet makes of a variable's value: $$ is a dollar, $(NAME) a variable that stands before."""
+    return re.sub(
+        r"\$\$|\$\(([^)]*)\)",
+        lambda match: "$" if match[0] == "$$" else variables.get(match[1], match[0]), text)
+
+
+@pytest.mark.parametrize("path", ["/a$(POD_NAME)", "/a$$(POD_NAME)", "/a$$$(POD_NAME)", "/$", "/$$", "/$$$b$$("])
+def test_no_dollar_lets_another_variable_in(caller, path):
+    probe = {"httpGet": {"path": path, "port": 8080}}
+    original = pod(containers=[{"name": "web", "image": "nginx", "livenessProbe": probe}])
+    changed = apply(patch_of(caller.ask(review(original))), original)
+    sidecar = next(one for one in changed["spec"]["initContainers"] if one["name"] == "sidecar")
+    value = next(one["value"] for one in sidecar["env"] if one["name"] == "APP_PROBES")
+    asked = json.loads(expanded(value, {"POD_NAME": "stolen"}))["/app-health/web/livez"]["httpGet"]["path"]
+    assert asked == path
+    again = caller.ask(review(changed))
+    assert again["allowed"] is True and "patch" not in again
