@@ -10,6 +10,8 @@ package struct JSONError: Error, Equatable {
 package struct JSONReader {
     /// Arrays and objects within each other.
     package static let maximumDepth = 100
+    /// More of a name is not repeated in a message.
+    package static let maximumNameBytes = 256
 
     private let bytes: [UInt8]
     private var offset = 0
@@ -48,7 +50,10 @@ package struct JSONReader {
         try list(until: "}") { reader throws(JSONError) in
             guard reader.next == UInt8(ascii: "\"") else { throw reader.error("a name in double quotes is missing") }
             let name = try reader.string()
-            guard names.insert(name).inserted else { throw reader.error("the name \"\(name)\" is there twice") }
+            guard names.insert(name).inserted else {
+                let start = name.cut(toBytes: JSONReader.maximumNameBytes)
+                throw reader.error("the name \"\(start)\" is there twice")
+            }
             reader.skipSpace()
             guard reader.take(":") else { throw reader.error("a colon is missing") }
             members.append(.init(key: name, value: try reader.value()))

@@ -14,8 +14,11 @@ package struct AdmissionVerdict: Equatable {
     /// Why not, when it is refused.
     package let message: String
 
-    /// Warnings of a response that Kubernetes passes on in full.
+    /// Warnings of a response that Kubernetes passes on in full, each and together.
     package static let maximumWarningBytes = 256
+    package static let maximumWarnings = 16
+    /// Of a refusal: nobody reads more, and a pod may have a hundred thousand faults.
+    package static let maximumMessageBytes = 4_096
 
     init(_ outcome: InjectionOutcome) {
         var patch: [PatchOperation] = []
@@ -36,8 +39,14 @@ package struct AdmissionVerdict: Equatable {
             message = sentences.joined(separator: "; ")
         }
         self.patch = patch
-        self.warnings = warnings
-        self.message = message
+        self.warnings = AdmissionVerdict.first(warnings)
+        self.message = message.cut(toBytes: AdmissionVerdict.maximumMessageBytes)
+    }
+
+    private static func first(_ sentences: [String]) -> [String] {
+        guard sentences.count > maximumWarnings else { return sentences.map(warning) }
+        let rest = sentences.count - maximumWarnings + 1
+        return sentences.prefix(maximumWarnings - 1).map(warning) + ["sidecar: and \(rest) more warnings"]
     }
 
     /// The AdmissionReview that answers a request.
@@ -60,17 +69,14 @@ package struct AdmissionVerdict: Equatable {
                     response.field("patchType", "JSONPatch")
                     response.field("patch", Base64.text(Array(ManifestValue.array(patch.map(\.json)).json.utf8)))
                 }
-                if !warnings.isEmpty { response.field("warnings", warnings.map(AdmissionVerdict.warning)) }
+                if !warnings.isEmpty { response.field("warnings", warnings) }
             }
         }
         return json.bytes
     }
 
-    /// Kubernetes cuts longer ones; it is better done at the end of a character.
+    /// Kubernetes cuts longer ones; it is better done here, and marked.
     private static func warning(_ sentence: String) -> String {
-        var text = "sidecar: \(sentence)"
-        guard text.utf8.count > maximumWarningBytes else { return text }
-        while text.utf8.count > maximumWarningBytes - 3 { text.removeLast() }
-        return text + "..."
+        "sidecar: \(sentence)".cut(toBytes: maximumWarningBytes)
     }
 }

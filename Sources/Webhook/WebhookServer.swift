@@ -1,4 +1,5 @@
 import Logging
+import Manifest
 import Proxy
 
 /// The two ports of the webhook: reviews over HTTPS, health and metrics in the clear.
@@ -109,15 +110,18 @@ final class WebhookServer {
 
     private func log(_ request: AdmissionRequest, _ verdict: AdmissionVerdict, _ microseconds: Int64) {
         var metadata: Logger.Metadata = [
-            "outcome": "\(verdict.outcome.rawValue)", "kind": "\(request.kind)", "namespace": "\(request.namespace)",
-            "name": "\(request.name)", "operation": "\(request.operation.rawValue)", "uid": "\(request.uid)",
-            "duration_us": "\(microseconds)",
+            "outcome": "\(verdict.outcome.rawValue)", "kind": "\(WebhookServer.logged(request.kind))",
+            "namespace": "\(WebhookServer.logged(request.namespace))", "name": "\(WebhookServer.logged(request.name))",
+            "operation": "\(request.operation.rawValue)", "uid": "\(request.uid)", "duration_us": "\(microseconds)",
         ]
         if request.isDryRun { metadata["dry_run"] = "true" }
         if !verdict.message.isEmpty { metadata["reason"] = "\(verdict.message)" }
         if !verdict.warnings.isEmpty { metadata["warnings"] = "\(verdict.warnings.joined(separator: "; "))" }
         logger.log(level: verdict.outcome == .refused ? .warning : .info, "review", metadata: metadata)
     }
+
+    /// Names that have not been checked yet: the longest good ones have 253 bytes.
+    private static func logged(_ name: String) -> String { name.cut(toBytes: 256) }
 
     // MARK: health
 
