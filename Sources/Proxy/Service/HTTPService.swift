@@ -20,8 +20,9 @@ package final class HTTPService {
     package var handshakeFailed: ((Endpoint, String) -> Void)?
     /// What connections read into, one after the other.
     var scratch = [UInt8](repeating: 0, count: HTTPService.scratchBytes)
-    /// Of bodies that are not whole yet, over all connections.
-    private var bodyBytes = 0
+    /// Of bodies that are not whole yet and answers that are not sent yet, over all connections.
+    private var heldBytes = 0
+    var now: Int64 { reactor.now }
 
     static let scratchBytes = 16_384
 
@@ -69,16 +70,18 @@ package final class HTTPService {
         for connection in connections.values { connection.endIfIdle() }
     }
 
-    // MARK: bodies
+    // MARK: memory
 
-    /// Takes note of more bytes of a body that is coming; false when they are too many.
-    func holdBody(_ count: Int) -> Bool {
-        guard bodyBytes + count <= limits.totalBodyBytes else { return false }
-        bodyBytes += count
+    /// Takes note of more bytes of a body that is coming, or of an answer that waits; false when they are too many.
+    func hold(_ count: Int) -> Bool {
+        guard heldBytes + count <= limits.totalBytes else { return false }
+        heldBytes += count
         return true
     }
 
-    func forgetBody(_ count: Int) { bodyBytes -= count }
+    func forget(_ count: Int) { heldBytes -= count }
+
+    // MARK: connections
 
     private func accept(_ socket: consuming Descriptor, _ peer: Endpoint) {
         do throws(SystemError) {
@@ -91,11 +94,19 @@ package final class HTTPService {
                 connections[identifier] = nil
             }
             channel.user = connection
+            if connections.count >= limits.connections { makeRoom() }
             guard let tls else { return channel.setDeadline(after: limits.requestMicroseconds) }
             guard let context = tls.context else { return channel.close() }
             channel.startTLS(context, timeout: limits.requestMicroseconds)
         } catch {
             budget.giveBack()  // out of descriptors: the client fails and tries again
         }
+    }
+
+    /// Ends the connection that has been waited for the longest. Nobody shows a certificate here, and whoever opens
+    /// connections and is silent must not keep the kubelet or the API server out.
+    private func makeRoom() {
+        let waiting = connections.values.filter { $0.waitsForClient }
+        waiting.min { $0.waitsSince < $1.waitsSince }?.makeRoom()
     }
 }

@@ -1,12 +1,12 @@
 /// What one HTTP service holds and waits for at most.
 package struct HTTPServiceLimits: Sendable {
-    /// Connections at once; more wait in the kernel's backlog.
+    /// Connections at once; one more takes the place of the one whose client has been silent the longest.
     package var connections: Int
     package var headBytes = 8_192
     /// Of one request.
     package var bodyBytes: Int
-    /// Of all requests that are coming in at the same time.
-    package var totalBodyBytes = 32 << 20
+    /// Of all bodies that are coming in and answers that wait to be taken, at the same time.
+    package var totalBytes = 32 << 20
     /// Answers that wait for a client that does not read: beyond it, no further request of it is answered.
     package var queuedBytes = 65_536
     /// A request may come in chunks, of which nobody knows how many there will be.

@@ -19,8 +19,10 @@ package final class ServiceConnection: ChannelUser {
     private var received: [UInt8] = []
     private var phase = Phase.reading
     private var decoder = BodyDecoder(.none)
-    /// Of the body that is coming; counted by the service too.
-    private var bodyBytes = 0
+    /// Of the body that is coming, or of answers that wait; counted by the service too.
+    private var heldBytes = 0
+    /// When it came, was answered last or began with a request, whichever is latest; by the monotonic clock in microseconds.
+    private(set) var waitsSince: Int64
     private weak var channel: Channel?
     private var stream: ServiceStream?
 
@@ -36,10 +38,11 @@ package final class ServiceConnection: ChannelUser {
     init(_ service: HTTPService, _ channel: Channel) {
         self.service = service
         self.channel = channel
+        waitsSince = service.now
         parser = RequestParser(limits: HTTPLimits(maxHeadBytes: service.limits.headBytes))
     }
 
-    deinit { service.forgetBody(bodyBytes) }
+    deinit { service.forget(heldBytes) }
 
     // MARK: requests
 
@@ -63,9 +66,12 @@ package final class ServiceConnection: ChannelUser {
             guard remaining > count else { return channel.close() }
             phase = .lingering(remaining: remaining - count)
             return
-        case .reading: if received.isEmpty { channel.setDeadline(after: service.limits.requestMicroseconds) }
-        case .receiving: break
-        case .answering: if received.count > 4 * service.limits.headBytes { channel.pauseReading() }
+        case .reading:
+            if received.isEmpty {
+                channel.setDeadline(after: service.limits.requestMicroseconds)
+                waitsSince = service.now
+            }
+        case .receiving, .answering: break
         }
         received.append(contentsOf: service.scratch[0..<count])
         work(channel)
@@ -73,9 +79,14 @@ package final class ServiceConnection: ChannelUser {
 
     private func clientEnded(_ channel: Channel) {
         // A client that has said all may still wait for its answer.
-        guard case .answering = phase else { return end(channel) }
-        keepsAlive = false
-        channel.pauseReading()
+        switch phase {
+        case .answering:
+            keepsAlive = false
+            channel.pauseReading()
+        case .reading where channel.queuedBytes > 0:
+            channel.closeWhenDrained(within: service.limits.requestMicroseconds)
+        case .reading, .receiving, .streaming, .lingering: end(channel)
+        }
     }
 
     private func work(_ channel: Channel) {
@@ -84,9 +95,15 @@ package final class ServiceConnection: ChannelUser {
             switch phase {
             case .reading: guard readHead(channel) else { return }
             case .receiving(let request): guard readBody(of: request) else { return }
-            case .answering, .streaming, .lingering: return
+            case .answering, .streaming, .lingering: return stopAhead(channel)
             }
         }
+        stopAhead(channel)
+    }
+
+    /// Requests that come faster than they can be answered wait in the kernel, beyond some.
+    private func stopAhead(_ channel: Channel) {
+        if channel.isOpen, received.count > 4 * service.limits.headBytes { channel.pauseReading() }
     }
 
     /// False when more must come first.
@@ -140,11 +157,10 @@ package final class ServiceConnection: ChannelUser {
                     refuseBody()
                     return true
                 }
-                guard service.holdBody(range.count) else {
+                guard hold(range.count) else {
                     refuse(503, "too many requests at once: try again")
                     return true
                 }
-                bodyBytes += range.count
                 request.body.append(contentsOf: bytes[range])
                 offset = range.upperBound
                 guard decoder.isFinished else { continue }
@@ -164,20 +180,26 @@ package final class ServiceConnection: ChannelUser {
     }
 
     private func handle(_ request: ServiceRequest) {
-        letGoOfBody()
+        letGo()
         phase = .answering
         service.handler(request, self)
     }
 
-    private func letGoOfBody() {
-        service.forgetBody(bodyBytes)
-        bodyBytes = 0
+    private func hold(_ count: Int) -> Bool {
+        guard service.hold(count) else { return false }
+        heldBytes += count
+        return true
+    }
+
+    private func letGo() {
+        service.forget(heldBytes)
+        heldBytes = 0
     }
 
     // MARK: answers
 
     private func refuse(_ status: UInt16, _ sentence: String) {
-        letGoOfBody()
+        letGo()
         phase = .answering
         keepsAlive = false
         isCutShort = true
@@ -214,17 +236,27 @@ package final class ServiceConnection: ChannelUser {
             """.utf8)
         if method != .head { bytes += answer.body }
         if case .failed = channel.write(bytes.span) { return channel.close() }
+        waitsSince = service.now
+        letGo()
+        guard hold(channel.queuedBytes) else { return channel.abort() }
         if isCutShort { return linger(channel) }
         guard keepsAlive else { return channel.closeWhenDrained(within: service.limits.requestMicroseconds) }
-        channel.setDeadline(after: service.limits.idleMicroseconds)
+        awaitClient(channel)
         channel.resumeReading()
         if !received.isEmpty { channel.readLater() }
+    }
+
+    /// For the next request, or first for it to take its answer.
+    private func awaitClient(_ channel: Channel) {
+        let limits = service.limits
+        channel.setDeadline(after: channel.queuedBytes > 0 ? limits.requestMicroseconds : limits.idleMicroseconds)
     }
 
     /// Answers with lines that go on until the client leaves.
     func stream(_ lines: ServiceStream) {
         guard case .answering = phase, let channel, channel.isOpen else { return }
         phase = .streaming
+        received = []
         let head =
             "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
         if case .failed = channel.write(Array(head.utf8).span) { return channel.close() }
@@ -250,6 +282,19 @@ package final class ServiceConnection: ChannelUser {
         channel.close()
     }
 
+    /// Whether something is to come from the client, or to be taken by it, before there is anything to do here.
+    var waitsForClient: Bool {
+        switch phase {
+        case .reading, .receiving, .lingering: true
+        case .answering, .streaming: false
+        }
+    }
+
+    /// Closes a connection for the sake of another.
+    func makeRoom() {
+        if let channel { end(channel) }
+    }
+
     /// Closes a connection whose client has asked nothing, or has had all its answers.
     func endIfIdle() {
         guard let channel, case .reading = phase, received.isEmpty, channel.isOpen else { return }
@@ -267,7 +312,9 @@ package final class ServiceConnection: ChannelUser {
 
     override func channelDrained(_ channel: Channel) {
         stream?.drained()
-        guard case .reading = phase, !received.isEmpty else { return }
+        guard case .reading = phase else { return }
+        letGo()
+        guard !received.isEmpty else { return awaitClient(channel) }
         channel.resumeReading()  // paused since more had come than could be answered
         channel.readLater()
     }
