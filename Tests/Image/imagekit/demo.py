@@ -121,12 +121,13 @@ class Demo:
             "exec", "client-client", "curl", "--silent", "--show-error", "--max-time", str(seconds), *arguments, check=False)
 
     def sidecar_in(self, workload: str, *arguments: str) -> subprocess.CompletedProcess:
-        """Another container in the pod with what `init` is allowed, as `kubectl debug` adds one."""
+        """Another container in the pod with the settings of `init` and what it is allowed, as `kubectl debug` adds one."""
         init = named(self.documents, "Deployment", workload)["spec"]["template"]["spec"]["initContainers"][0]
         assert init["name"] == "sidecar-init"
         granted = [option for name in init["securityContext"]["capabilities"]["add"] for option in ("--cap-add", name)]
+        settings = [option for one in init.get("env", []) for option in ("--env", f"{one['name']}={one['value']}")]
         return self.machine.podman(
-            "run", "--rm", "--pod", workload, "--user", "0", "--read-only", "--cap-drop", "ALL", *granted,
+            "run", "--rm", "--pod", workload, "--user", "0", "--read-only", "--cap-drop", "ALL", *granted, *settings,
             "--security-opt", "no-new-privileges", init["image"], *arguments, check=False)
 
     def stranger(self, *arguments: str, seconds: int = 5) -> subprocess.CompletedProcess:
