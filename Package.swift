@@ -49,10 +49,21 @@ let package = Package(
         .target(name: "Manifest", swiftSettings: strict),
         .target(name: "YAML", dependencies: ["Manifest", "CYaml"], swiftSettings: strict),
         .target(name: "Injection", dependencies: ["Manifest", "YAML"], swiftSettings: strict),
+
+        // Swift: certificates made, and the admission webhook.
+        .target(name: "CertTool", dependencies: ["Addressing", "COpenSSL"], swiftSettings: strict),
+        .target(
+            name: "Webhook",
+            dependencies: [
+                "CertTool", "Files", "Injection", "Manifest", "Proxy",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
         .executableTarget(
             name: "sidecar",
             dependencies: [
-                "Addressing", "Proxy", "NetSetup", "Injection",
+                "Addressing", "CertTool", "Injection", "NetSetup", "Proxy", "Webhook",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -60,11 +71,19 @@ let package = Package(
 
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: strict),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "Addressing", "CLinux", "COpenSSL"], swiftSettings: strict),
+            name: "ProxyTests", dependencies: ["Proxy", "Addressing", "Files", "CLinux", "COpenSSL"],
+            swiftSettings: strict),
         // Exit tests: what their macro expands to is not marked `unsafe`.
         .testTarget(
             name: "SandboxTests",
             dependencies: ["CLinux", "Proxy", .product(name: "Logging", package: "swift-log")], swiftSettings: lenient),
+        .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
+        .testTarget(name: "YAMLTests", dependencies: ["YAML", "Manifest"], swiftSettings: strict),
+        .testTarget(name: "InjectionTests", dependencies: ["Injection", "Manifest"], swiftSettings: strict),
+        .testTarget(name: "CertToolTests", dependencies: ["CertTool", "Addressing", "Proxy"], swiftSettings: strict),
+        .testTarget(
+            name: "WebhookTests", dependencies: ["Webhook", "CertTool", "Injection", "Manifest", "Proxy"],
+            swiftSettings: strict),
         .testTarget(name: "NetSetupTests", dependencies: ["NetSetup", "Addressing"], swiftSettings: strict),
     ]
 )

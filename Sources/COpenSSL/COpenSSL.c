@@ -49,20 +49,32 @@ int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys) {
            SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL) == 1;
 }
 
+static const unsigned char http[] = "\x02h2\x08http/1.1";
+enum { http2_bytes = 3 };
+
+// The known protocols begin at `known`.
 static int select_http(SSL *ssl, const unsigned char **selected, unsigned char *length, const unsigned char *offered,
-                        unsigned offered_length, void *unused) {
-    static const unsigned char known[] = "\x02h2\x08http/1.1";
+                        unsigned offered_length, void *known) {
     (void)ssl;
-    (void)unused;
     unsigned char *match;
-    if (SSL_select_next_proto(&match, length, known, sizeof known - 1, offered, offered_length) !=
-        OPENSSL_NPN_NEGOTIATED)
+    unsigned count = (unsigned)(http + sizeof http - 1 - (const unsigned char *)known);
+    if (SSL_select_next_proto(&match, length, known, count, offered, offered_length) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_NOACK;
     *selected = match;
     return SSL_TLSEXT_ERR_OK;
 }
 
-void openssl_select_http(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http, NULL); }
+void openssl_select_http(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, select_http, (void *)http); }
+
+void openssl_select_http1(SSL_CTX *context) {
+    SSL_CTX_set_alpn_select_cb(context, select_http, (void *)(http + http2_bytes));
+}
+
+void openssl_ask_no_certificate(SSL_CTX *context) {
+    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+}
 
 static int version_bit(unsigned version) {
     return version >= SSL3_VERSION && version <= TLS1_3_VERSION ? 1 << (version - SSL3_VERSION) : 0;

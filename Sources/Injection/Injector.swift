@@ -134,6 +134,8 @@ package struct Injector: Sendable {
         if Injector.isWrittenByHand(pod) {
             return .skipped(SkipReason("its author has put the sidecar into it", isNoteworthy: true))
         }
+        let lost = ProbeRewrite.lost(in: pod)
+        if !lost.isEmpty { return .refused(lost) }
         let wishes = PodWishes(pod, settings)
         if !settings.hasNativeSidecars, runsToCompletion, !wishes.endsWithApplication, wishes.problems.isEmpty {
             return .skipped(SkipReason(Injector.jobHint, isNoteworthy: true))
@@ -234,7 +236,8 @@ private struct Skeleton: Equatable {
     let probePaths: [String]
 
     init(_ pod: Pod) {
-        names = Pod.ContainerList.allCases.map { pod[$0].map(\.name) } + [pod.volumes.map(\.name)]
+        // Where a volume stands means nothing, and the API server adds its own.
+        names = Pod.ContainerList.allCases.map { pod[$0].map(\.name) } + [pod.volumes.map(\.name).sorted()]
         probePaths = pod.runningContainers.flatMap { container in
             ["livenessProbe", "readinessProbe", "startupProbe"].map {
                 container[$0]?["httpGet"]?["path"]?.string ?? ""

@@ -83,4 +83,15 @@ enum ProbeRewrite {
             container[field] = .object(probe)
         }
     }
+
+    /// Probes that go to the sidecar although nothing says any more where they went before: a sentence each.
+    static func lost(in pod: Pod) -> [String] {
+        pod.runningContainers.flatMap { container in
+            kinds.compactMap { field, kind in
+                guard container[field]?["httpGet"]?["path"]?.string == path(container.name, kind) else { return nil }
+                return "container \"\(container.name)\": its \(field) goes to a sidecar that is no longer there to say "
+                    + "where it went before: write the probe as the application needs it"
+            }
+        }
+    }
 }

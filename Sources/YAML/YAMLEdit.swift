@@ -223,6 +223,9 @@ package struct YAMLEdit {
         case .mapping, .sequence, .scalar: break
         }
         var end = min(lines.count, line(node.end) + (node.end.column > 1 ? 1 : 0))
+        if case .scalar(.string(let text)) = node.content, text.utf8.suffix(2).elementsEqual([0x0a, 0x0a]) {
+            return max(end, line(node.position) + 1)  // its empty lines are its own
+        }
         // A block of text ends where the next thing begins.
         while end - 1 > line(node.position), lines[end - 1].allSatisfy({ YAMLStream.isSpace($0) }) { end -= 1 }
         return max(end, line(node.position) + 1)

@@ -15,7 +15,8 @@ package struct YAMLReader: ~Copyable {
             throw YAMLError(
                 "the document has \(bytes.count) bytes; \(YAMLLimits.bytes) is the most that is read", at: start)
         }
-        var reader = YAMLReader(events: try YAMLEvents(bytes, precedingLines: precedingLines))
+        let text = bytes.starts(with: YAMLStream.byteOrderMark) ? bytes.dropFirst(3) : bytes
+        var reader = YAMLReader(events: try YAMLEvents(text, precedingLines: precedingLines))
         return try reader.document()
     }
 

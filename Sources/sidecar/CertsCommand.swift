@@ -5,8 +5,8 @@ import Proxy
 
 struct CertsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "certs", abstract: "Certificates: look at those that the proxy would use.",
-        subcommands: [CertsCheckCommand.self])
+        commandName: "certs", abstract: "Certificates: look at those that the proxy would use, or have them made.",
+        subcommands: [CertsCheckCommand.self, CertsSecretsCommand.self])
 }
 
 struct CertsCheckCommand: ParsableCommand {

@@ -26,7 +26,7 @@ enum Environment {
         }
     }
 
-    private static var variables: [String: String] {
+    static var variables: [String: String] {
         var variables: [String: String] = [:]
         var next = unsafe environ
         while let entry = unsafe next.pointee {

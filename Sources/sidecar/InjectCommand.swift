@@ -19,32 +19,16 @@ struct InjectCommand: ParsableCommand {
     @Option(name: [.customShort("o"), .customLong("output")], help: "A file to write to instead of standard output.")
     var output: String?
 
-    @Option(help: "The sidecar's image.")
-    var image = "localhost/sidecar:0.1.0"
-
-    @Option(help: "When the image is pulled: Always, IfNotPresent or Never.")
-    var imagePullPolicy = PullPolicy.IfNotPresent
-
-    @Flag(
-        inversion: .prefixedNo, help: "Init containers that run beside the application: Kubernetes 1.29 and newer.")
-    var nativeSidecars = true
-
-    @Option(help: "How traffic reaches the sidecar where no annotation says it: transparent or explicit.")
-    var mode = Mode.transparent
-
-    @Option(help: "The Secret with tls.crt, tls.key and ca.crt where no annotation names one.")
-    var tlsSecret = "sidecar-tls"
+    @OptionGroup var injection: InjectionOptions
 
     @Flag(help: "Add a Service for the mTLS port of each workload in the explicit mode.")
     var service = false
 
-    enum PullPolicy: String, ExpressibleByArgument, CaseIterable { case Always, IfNotPresent, Never }
-    enum Mode: String, ExpressibleByArgument, CaseIterable { case transparent, explicit }
-
     func run() throws {
         do throws(FatalError) {
-            let (result, reports) = FileInjection(Injector(settings), wantsServices: service).inject(
-                into: try CommandFile.read(file))
+            let injector = Injector(injection.settings(optIn: .everything))
+            let (result, reports) = FileInjection(injector, wantsServices: service)
+                .inject(into: try CommandFile.read(file))
             for report in reports { StandardError.write(report.text + "\n") }
             guard !reports.contains(where: \.isRefusal) else {
                 throw FatalError("\(CommandFile.name(file)) is refused: see above; nothing was written")
@@ -52,30 +36,6 @@ struct InjectCommand: ParsableCommand {
             try CommandFile.write(result, to: output)
         } catch {
             throw StandardError.end(error.sentences, error.exitCode)
-        }
-    }
-
-    private var settings: InjectionSettings {
-        var settings = InjectionSettings(optIn: .everything, version: Version.text, problems: Self.problems)
-        settings.image = image
-        settings.imagePullPolicy = imagePullPolicy.rawValue
-        settings.hasNativeSidecars = nativeSidecars
-        settings.mode =
-            switch mode {
-            case .transparent: .transparent
-            case .explicit: .explicit
-            }
-        settings.tlsSecret = tlsSecret
-        return settings
-    }
-
-    /// What the proxy would say of an environment.
-    @Sendable static func problems(_ environment: [String: String]) -> [String] {
-        do throws(ConfigurationProblems) {
-            _ = try Configuration.parse(environment)
-            return []
-        } catch {
-            return error.sentences
         }
     }
 }

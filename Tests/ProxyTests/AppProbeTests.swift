@@ -57,6 +57,16 @@ import Testing
         #expect(one(#"{"grpc":{"port":1,"service":null}}"#).action == .grpc(port: 1, service: ""))
     }
 
+    @Test(arguments: [
+        (#""timeoutSeconds":0"#, 1), (#""timeoutSeconds":null"#, 1), (#""timeoutSeconds":86400"#, 86_400),
+        (#""grpc":null"#, 1),
+    ])
+    func aTimeoutThatSaysNothingIsTheDefault(_ field: String, _ seconds: Int) {
+        let (probes, problems) = read("{\"/app-health/web/livez\":{\"tcpSocket\":{\"port\":1},\(field)}}")
+        #expect(problems == [])
+        #expect(probes.list.first?.timeoutSeconds == seconds)
+    }
+
     // MARK: what is wrong
 
     @Test(arguments: [
@@ -82,8 +92,8 @@ import Testing
         (#"{"httpGet":{"port":1,"httpHeaders":[{"name":"A b","value":""}]}}"#, "no field name"),
         (#"{"httpGet":{"port":1,"httpHeaders":[{"name":"","value":""}]}}"#, "no field name"),
         (#"{"httpGet":{"port":1,"httpHeaders":[{"name":"A","value":"b\r\nC: d"}]}}"#, "the value of A"),
-        (#"{"tcpSocket":{"port":1},"timeoutSeconds":0}"#, "timeoutSeconds"),
-        (#"{"tcpSocket":{"port":1},"timeoutSeconds":3601}"#, "timeoutSeconds"),
+        (#"{"tcpSocket":{"port":1},"timeoutSeconds":-1}"#, "timeoutSeconds"),
+        (#"{"tcpSocket":{"port":1},"timeoutSeconds":86401}"#, "timeoutSeconds"),
         (#"{"tcpSocket":{"port":1},"timeoutSeconds":"1"}"#, "timeoutSeconds"),
         (#"{"tcpSocket":{"port":1},"periodSeconds":"1"}"#, "periodSeconds"),
     ])

@@ -20,12 +20,16 @@ int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);
 int openssl_set_ticket_keys(SSL_CTX *context, const uint8_t *keys);
 /// Selects `h2`, else `http/1.1`, where the client offers it; goes on without where it offers neither.
 void openssl_select_http(SSL_CTX *context);
+/// Selects `http/1.1` where the client offers it; goes on without where it does not.
+void openssl_select_http1(SSL_CTX *context);
 /// Has the versions of each ClientHello noted for `openssl_offered_versions`.
 void openssl_note_offered_versions(SSL_CTX *context);
 /// A bit each for SSL 3.0 and TLS 1.0, 1.1, 1.2 and 1.3; 0 before the ClientHello came.
 int openssl_offered_versions(const SSL *ssl);
 /// Requires a certificate of the peer and keeps what is wrong with it for `openssl_verify_failure`.
 void openssl_require_peer_certificate(SSL_CTX *context);
+/// Takes clients without a certificate, and gives out no tickets.
+void openssl_ask_no_certificate(SSL_CTX *context);
 /// Takes whatever certificate the server shows, and every cipher that the library has in use.
 int openssl_accept_any_certificate(SSL_CTX *context);
 int openssl_add_trust_anchor(SSL_CTX *context, X509 *anchor, int announce);
@@ -101,3 +105,24 @@ int openssl_pem_is_end(void);
 int openssl_attach_socket(SSL *session, int descriptor);
 /// Whether what is written next is followed by more at once (MSG_MORE of send(2)).
 void openssl_expect_more(SSL *session, int has_more);
+
+// MARK: issuing; 1 or a pointer when it is done
+
+EVP_PKEY *openssl_make_p256_key(void);
+EVP_PKEY *openssl_make_rsa_key(int bits);
+/// A certificate of version 3 with a random serial number, these ends in seconds since the epoch, and the key's public half.
+X509 *openssl_begin_certificate(EVP_PKEY *key, int64_t not_before, int64_t not_after);
+/// `field` is OpenSSL's short name, as CN or O.
+int openssl_add_to_subject(X509 *certificate, const char *field, const char *text);
+int openssl_set_issuer(X509 *certificate, X509 *issuer);
+/// In the notation of x509v3_config(5); never for values that come from outside.
+int openssl_add_extension(X509 *certificate, X509 *issuer, int kind, const char *value);
+/// GEN_DNS, GEN_URI or GEN_IPADD.
+int openssl_append_name(GENERAL_NAMES *names, int type, const uint8_t *bytes, size_t count);
+int openssl_set_sans(X509 *certificate, GENERAL_NAMES *names, int is_critical);
+int openssl_sign(X509 *certificate, EVP_PKEY *key);
+int openssl_write_certificate(BIO *pem, X509 *certificate);
+/// PKCS#8, not encrypted.
+int openssl_write_key(BIO *pem, EVP_PKEY *key);
+/// What a memory BIO holds; the bytes are the BIO's.
+long openssl_memory(BIO *memory, const char **bytes);

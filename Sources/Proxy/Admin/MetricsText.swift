@@ -1,9 +1,11 @@
 /// Writes metrics in Prometheus' text format 0.0.4: families, each with its help and type, and their samples.
-struct MetricsText {
-    private(set) var bytes: [UInt8] = []
+package struct MetricsText {
+    package private(set) var bytes: [UInt8] = []
     private var family: StaticString = ""
 
-    enum Kind {
+    package init() {}
+
+    package enum Kind {
         case counter, gauge, histogram
 
         fileprivate var name: StaticString {
@@ -16,19 +18,19 @@ struct MetricsText {
     }
 
     /// A label's name and its value, which is the proxy's own and needs no escape.
-    typealias Label = (name: StaticString, value: String)
+    package typealias Label = (name: StaticString, value: String)
 
-    mutating func begin(_ name: StaticString, _ kind: Kind, _ help: StaticString) {
+    package mutating func begin(_ name: StaticString, _ kind: Kind, _ help: StaticString) {
         family = name
         raw("# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind.name, "\n")
     }
 
-    mutating func sample(_ value: UInt64, _ labels: Label...) {
+    package mutating func sample(_ value: UInt64, _ labels: Label...) {
         head("", labels)
         bytes.append(contentsOf: "\(value)\n".utf8)
     }
 
-    mutating func sample(_ value: Int64, _ labels: Label...) {
+    package mutating func sample(_ value: Int64, _ labels: Label...) {
         head("", labels)
         bytes.append(contentsOf: "\(value)\n".utf8)
     }
@@ -40,7 +42,7 @@ struct MetricsText {
         bytes.append(0x0a)
     }
 
-    mutating func histogram(_ histogram: Histogram, _ labels: Label...) {
+    package mutating func histogram(_ histogram: Histogram, _ labels: Label...) {
         var sum: UInt64 = 0
         for index in histogram.buckets.indices {
             sum += histogram.buckets[index]

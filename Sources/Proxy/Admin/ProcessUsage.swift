@@ -2,7 +2,7 @@ import Files
 import Glibc
 
 /// What this process uses of the machine, as Prometheus' clients name it.
-struct ProcessUsage {
+package struct ProcessUsage {
     var cpuMicroseconds: UInt64 = 0
     var residentBytes: UInt64 = 0
     var virtualBytes: UInt64 = 0
@@ -11,14 +11,14 @@ struct ProcessUsage {
     /// Since the epoch.
     var startSeconds: Int64 = 0
 
-    static func now() -> ProcessUsage {
+    package static func now() -> ProcessUsage {
         var usage = ProcessUsage()
         usage.readStat()
         usage.countDescriptors()
         return usage
     }
 
-    func write(to text: inout MetricsText) {
+    package func write(to text: inout MetricsText) {
         text.begin("process_cpu_seconds_total", .counter, "User and system CPU time in seconds.")
         text.sample(microseconds: cpuMicroseconds)
         text.begin("process_resident_memory_bytes", .gauge, "Resident memory in bytes.")

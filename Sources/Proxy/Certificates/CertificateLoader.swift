@@ -22,9 +22,23 @@ struct CertificateLoader {
 
     /// What is there, which is of use only when the survey has no problem.
     mutating func load(_ source: CertificateSource) -> TLSMaterial {
+        if let name = source.onlyServer { return readServer(source.directories.server, name) }
         let material = read(source)
         if survey.problems.isEmpty { rehearse(material, source.directories) }
         return material
+    }
+
+    private mutating func readServer(_ directory: String, _ name: String) -> TLSMaterial {
+        let pair = pair(in: CertificateDirectory(directory), name, .server)
+        if let pair {
+            do throws(TLSConfigurationError) {
+                _ = try TLSContext.openServer(pair, minimumVersion: .v1_2)
+            } catch {
+                report("the pair of \(directory) cannot be used: \(error)")
+            }
+        }
+        return TLSMaterial(
+            server: pair, client: nil, serverTrust: [], clientTrust: [], ticketKeys: TLSMaterial.makeTicketKeys())
     }
 
     private mutating func read(_ source: CertificateSource) -> TLSMaterial {

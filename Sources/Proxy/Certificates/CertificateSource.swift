@@ -8,6 +8,20 @@ package struct CertificateSource: Sendable, Equatable {
     /// Outbound connections are made; without, a missing client pair is no problem.
     package var needsClient: Bool
 
+    /// What names the one directory that is read, for a server that does not ask who its clients are.
+    private(set) var onlyServer: String?
+
+    /// The pair of a server that takes every client.
+    ///
+    /// - Parameter name: of the option that names the directory.
+    package static func serverOnly(_ directory: String, namedBy name: String) -> CertificateSource {
+        var source = CertificateSource(
+            CertificateDirectories(server: directory, client: directory, ca: directory), needsServer: true,
+            needsClient: false)
+        source.onlyServer = name
+        return source
+    }
+
     package init(_ directories: CertificateDirectories, needsServer: Bool, needsClient: Bool) {
         self.directories = directories
         self.needsServer = needsServer

@@ -41,14 +41,14 @@ package struct CertificateProblems: Error, Equatable {
 }
 
 /// What a process starts with.
-struct LoadedCertificates {
+package struct LoadedCertificates {
     let source: CertificateSource
-    let material: TLSMaterial
+    package let material: TLSMaterial
     let warnings: [String]
     /// Of the files that it was loaded from, or of older ones.
     let fingerprint: Int
 
-    init(_ source: CertificateSource, now: Int64) throws(CertificateProblems) {
+    package init(_ source: CertificateSource, now: Int64) throws(CertificateProblems) {
         self.source = source
         fingerprint = source.fingerprint()
         let survey = CertificateSurvey.take(source, now: now)

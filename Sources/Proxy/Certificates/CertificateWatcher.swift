@@ -1,12 +1,12 @@
 import CLinux
-import Logging
+package import Logging
 
 /// Keeps the material in force that of the certificate directories: looks when they change, and now and then by itself.
 ///
 /// A look loads everything and checks it; only material without a fault is handed on, else what is in force stays. The
 /// files are small and the thread is not a worker, so reading them here holds up no request.
-final class CertificateWatcher {
-    let status: MaterialStatus
+package final class CertificateWatcher {
+    package let status: MaterialStatus
     private let reactor: Reactor
     private let logger: Logger
     private let changed: (TLSMaterial) -> Void
@@ -24,12 +24,12 @@ final class CertificateWatcher {
     private let lookMicroseconds: Int64
 
     /// For file systems that report no changes, and links that lead out of the watched directories.
-    static let lookMicroseconds: Int64 = 60_000_000
+    package static let lookMicroseconds: Int64 = 60_000_000
     /// While something is wrong: a certificate becomes valid, or a file readable, without any event.
     static let retryMicroseconds: Int64 = 5_000_000
 
     /// - Parameter changed: gets the material that is in force from now on.
-    init(
+    package init(
         _ certificates: LoadedCertificates, _ logger: Logger, in reactor: Reactor,
         lookingEvery lookMicroseconds: Int64 = CertificateWatcher.lookMicroseconds,
         changed: @escaping (TLSMaterial) -> Void
@@ -53,7 +53,7 @@ final class CertificateWatcher {
     }
 
     /// Begins to watch. What was loaded at the start may have changed, or be closed to the user the process became.
-    func start() {
+    package func start() {
         for warning in status.warnings { logger.warning("\(warning)") }
         look()
     }

@@ -1,7 +1,7 @@
 /// The certificates in force and how they got there, for the monitor port. It belongs to the control thread.
-final class MaterialStatus {
+package final class MaterialStatus {
     let source: CertificateSource
-    private(set) var material: TLSMaterial
+    package private(set) var material: TLSMaterial
     /// How often other material was taken into force.
     private(set) var reloads: UInt64 = 0
     /// How often changed files could not be taken.
@@ -61,7 +61,7 @@ final class MaterialStatus {
     }
 
     /// Why the certificates on disk are not those in force, and which of these end soon.
-    func remarks(_ now: Int64) -> [String] {
+    package func remarks(_ now: Int64) -> [String] {
         problems.map { "certificates not reloaded: \($0)" }
             + pairs.compactMap { pair in
                 let certificate = pair.certificate

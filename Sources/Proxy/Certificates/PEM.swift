@@ -1,9 +1,9 @@
 import COpenSSL
 
 /// Certificates and keys out of PEM text (RFC 7468).
-enum PEM {
+package enum PEM {
     /// All certificates, as DER, in the order they stand; nil when something that begins as one is damaged.
-    static func certificates(_ text: [UInt8]) -> [[UInt8]]? {
+    package static func certificates(_ text: [UInt8]) -> [[UInt8]]? {
         guard let memory = MemoryReader(text) else { return nil }
         var found: [[UInt8]] = []
         ERR_clear_error()
@@ -13,6 +13,18 @@ enum PEM {
         let isEnd = openssl_pem_is_end() == 1
         ERR_clear_error()
         return isEnd ? found : nil
+    }
+
+    /// A certificate in DER as text, its lines of 64 digits.
+    package static func text(ofCertificate der: [UInt8]) -> [UInt8] {
+        var digits: [UInt8] = []
+        Base64.append(der, to: &digits)
+        var text = Array("-----BEGIN CERTIFICATE-----\n".utf8)
+        for start in stride(from: 0, to: digits.count, by: 64) {
+            text += digits[start..<min(start + 64, digits.count)]
+            text.append(0x0a)
+        }
+        return text + Array("-----END CERTIFICATE-----\n".utf8)
     }
 
     static func holdsKey(_ text: [UInt8]) -> Bool {

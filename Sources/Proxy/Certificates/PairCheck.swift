@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// What a pair is for: the extended key usage that its certificate must allow (RFC 5280 section 4.2.1.12).
-enum PairPurpose {
+package enum PairPurpose {
     case server, client
 
     var keyUsage: String {

@@ -6,7 +6,7 @@ struct AppProbeReader {
     static let maximumBytes = 65_536
     /// Three for each of 32 containers.
     static let maximumProbes = 96
-    static let timeoutSeconds = 1...3_600
+    static let timeoutSeconds = 1...86_400
     /// Of a gRPC service's name.
     static let maximumServiceBytes = 1_024
 
@@ -60,7 +60,7 @@ struct AppProbeReader {
         var timeout = 1
         var actions: [AppProbe.Action?] = []
         var isMisspelt = false
-        for field in fields {
+        for field in fields where field.value != .null {
             switch field.name {
             case "httpGet": actions.append(http(field.value))
             case "tcpSocket": actions.append(tcp(field.value))
@@ -96,6 +96,7 @@ struct AppProbeReader {
 
     private mutating func seconds(_ value: JSONValue) -> Int? {
         let range = AppProbeReader.timeoutSeconds
+        if value.integer == 0 { return 1 }  // as Kubernetes reads it
         if let number = value.integer, range.contains(number) { return number }
         complain(
             "timeoutSeconds must be a whole number from \(range.lowerBound) to \(range.upperBound), and is \(value.kind)"

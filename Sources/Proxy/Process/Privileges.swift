@@ -22,8 +22,8 @@ enum Privileges {
         linux_has_capability(LINUX_CAP_NET_RAW) == 1 || linux_has_capability(LINUX_CAP_NET_ADMIN) == 1
     }
 
-    /// - Parameter user: whom root becomes; other users stay who they are.
-    static func drop(keepingNetRaw: Bool, becoming user: UInt32) throws(SystemError) {
+    /// - Parameter user: whom root becomes; nil to stay. Other users stay who they are.
+    static func drop(keepingNetRaw: Bool, becoming user: UInt32?) throws(SystemError) {
         try SystemError.check("prctl PR_SET_NO_NEW_PRIVS", linux_no_new_privileges())
         var kept: UInt64 = 0
         if keepingNetRaw {
@@ -31,7 +31,7 @@ enum Privileges {
             let permitted = UInt64(max(0, linux_permitted_capabilities()))
             kept = permitted & netRaw != 0 ? netRaw : permitted & netAdmin
         }
-        if linux_user() == 0, linux_may_change_user() == 1 {
+        if let user, linux_user() == 0, linux_may_change_user() == 1 {
             try SystemError.check("prctl PR_SET_KEEPCAPS", linux_keep_capabilities())
             try SystemError.check("setresuid", linux_become(user, user))
         }

@@ -61,9 +61,14 @@ extension Sandbox {
 
     static func readablePaths(_ configuration: Configuration) -> [String] {
         let directories = configuration.tls.directories
+        return readablePaths(of: [directories.server, directories.client, directories.ca])
+    }
+
+    /// What the libraries read, and these directories.
+    static func readablePaths(of directories: [String]) -> [String] {
         var paths = system.filter { realPath($0) != nil }
         paths += nameServiceFiles.compactMap { realPath($0).map(parent) }
-        for directory in [directories.server, directories.client, directories.ca] {
+        for directory in directories {
             paths += grants(forDirectory: directory)
         }
         return withoutRepetitions(paths)

@@ -1,4 +1,4 @@
-import Addressing
+package import Addressing
 import CLinux
 
 /// A small HTTP/1.1 server for what is not the data plane: the monitor port, the admission webhook. It belongs to one
@@ -11,8 +11,13 @@ package final class HTTPService {
     let handler: Handler
     private var listeners: [Listener] = []
     private let budget: ConnectionBudget
-    /// What new connections do their handshake with; nil for plain HTTP.
-    private let tls: CurrentContext?
+    /// nil for plain HTTP.
+    private let tls: ServiceTLS?
+    private var connections: [ObjectIdentifier: ServiceConnection] = [:]
+    /// Each answer asks its client to go.
+    private(set) var isEasing = false
+    /// A handshake has failed: with whom, and why.
+    package var handshakeFailed: ((Endpoint, String) -> Void)?
     /// What connections read into, one after the other.
     var scratch = [UInt8](repeating: 0, count: HTTPService.scratchBytes)
     /// Of bodies that are not whole yet, over all connections.
@@ -24,7 +29,7 @@ package final class HTTPService {
     ///   - variable: what sets the port, for the message that it cannot be had.
     ///   - handler: answers each request through its connection, now or later.
     package init(
-        port: UInt16, setBy variable: StaticString, limits: HTTPServiceLimits, tls: CurrentContext? = nil,
+        port: UInt16, setBy variable: StaticString, limits: HTTPServiceLimits, tls: ServiceTLS? = nil,
         in reactor: Reactor, handler: @escaping Handler
     ) throws(FatalError) {
         self.reactor = reactor
@@ -49,6 +54,23 @@ package final class HTTPService {
         listeners.append(listener)
     }
 
+    // MARK: the end
+
+    package var openConnections: Int { connections.count }
+
+    /// Has each answer from now on ask its client to go. New clients are served too: they may not know yet.
+    package func ease() { isEasing = true }
+
+    /// Takes no new connections, ends those that wait for a request, and others with their next answer.
+    package func stop() {
+        isEasing = true
+        for listener in listeners { listener.close() }
+        listeners = []
+        for connection in connections.values { connection.endIfIdle() }
+    }
+
+    // MARK: bodies
+
     /// Takes note of more bytes of a body that is coming; false when they are too many.
     func holdBody(_ count: Int) -> Bool {
         guard bodyBytes + count <= limits.totalBodyBytes else { return false }
@@ -61,13 +83,17 @@ package final class HTTPService {
     private func accept(_ socket: consuming Descriptor, _ peer: Endpoint) {
         do throws(SystemError) {
             let channel = try Channel(accepted: socket, from: peer, in: reactor)
-            channel.onClose = { [budget] in budget.giveBack() }
-            channel.user = ServiceConnection(self)
-            if let tls {
-                channel.startTLS(tls.context, timeout: limits.requestMicroseconds)
-            } else {
-                channel.setDeadline(after: limits.requestMicroseconds)
+            let connection = ServiceConnection(self, channel)
+            let identifier = ObjectIdentifier(connection)
+            connections[identifier] = connection
+            channel.onClose = { [unowned self] in
+                budget.giveBack()
+                connections[identifier] = nil
             }
+            channel.user = connection
+            guard let tls else { return channel.setDeadline(after: limits.requestMicroseconds) }
+            guard let context = tls.context else { return channel.close() }
+            channel.startTLS(context, timeout: limits.requestMicroseconds)
         } catch {
             budget.giveBack()  // out of descriptors: the client fails and tries again
         }

@@ -6,7 +6,7 @@ package struct HTTPServiceLimits: Sendable {
     /// Of one request.
     package var bodyBytes: Int
     /// Of all requests that are coming in at the same time.
-    package var totalBodyBytes = 64 << 20
+    package var totalBodyBytes = 32 << 20
     /// Answers that wait for a client that does not read: beyond it, no further request of it is answered.
     package var queuedBytes = 65_536
     /// A request may come in chunks, of which nobody knows how many there will be.

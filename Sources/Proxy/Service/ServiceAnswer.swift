@@ -17,8 +17,8 @@ package struct ServiceAnswer {
         body = Array((sentence + "\n").utf8)
     }
 
-    package init(_ content: Content, _ body: [UInt8]) {
-        status = 200
+    package init(_ content: Content, _ body: [UInt8], status: UInt16 = 200) {
+        self.status = status
         self.content = content
         self.body = body
     }

@@ -33,8 +33,9 @@ package final class ServiceConnection: ChannelUser {
     private static let lingerMicroseconds: Int64 = 2_000_000
     private static let lingerBytes = 4 << 20
 
-    init(_ service: HTTPService) {
+    init(_ service: HTTPService, _ channel: Channel) {
         self.service = service
+        self.channel = channel
         parser = RequestParser(limits: HTTPLimits(maxHeadBytes: service.limits.headBytes))
     }
 
@@ -78,7 +79,6 @@ package final class ServiceConnection: ChannelUser {
     }
 
     private func work(_ channel: Channel) {
-        self.channel = channel
         // Who asks and does not read is answered no further: answers are larger than questions.
         while channel.isOpen, !received.isEmpty, channel.queuedBytes < service.limits.queuedBytes {
             switch phase {
@@ -164,15 +164,20 @@ package final class ServiceConnection: ChannelUser {
     }
 
     private func handle(_ request: ServiceRequest) {
-        service.forgetBody(bodyBytes)
-        bodyBytes = 0
+        letGoOfBody()
         phase = .answering
         service.handler(request, self)
+    }
+
+    private func letGoOfBody() {
+        service.forgetBody(bodyBytes)
+        bodyBytes = 0
     }
 
     // MARK: answers
 
     private func refuse(_ status: UInt16, _ sentence: String) {
+        letGoOfBody()
         phase = .answering
         keepsAlive = false
         isCutShort = true
@@ -196,6 +201,7 @@ package final class ServiceConnection: ChannelUser {
     package func answer(_ answer: ServiceAnswer) {
         guard case .answering = phase, let channel, channel.isOpen else { return }
         phase = .reading
+        if service.isEasing { keepsAlive = false }
         var bytes = Array(
             """
             HTTP/1.1 \(answer.status) \(ReasonPhrase.of(answer.status))\r
@@ -244,7 +250,19 @@ package final class ServiceConnection: ChannelUser {
         channel.close()
     }
 
-    override func channelFailed(_ channel: Channel, _ error: ChannelError) { end(channel) }
+    /// Closes a connection whose client has asked nothing, or has had all its answers.
+    func endIfIdle() {
+        guard let channel, case .reading = phase, received.isEmpty, channel.isOpen else { return }
+        channel.closeWhenDrained(within: service.limits.requestMicroseconds)
+    }
+
+    override func channelFailed(_ channel: Channel, _ error: ChannelError) {
+        switch error {
+        case .handshake, .handshakeTimedOut: service.handshakeFailed?(channel.remote, error.sentence)
+        case .connect, .connectTimedOut, .noAddress, .lookUpTimedOut, .loop, .tls, .broken, .peerOutlived: break
+        }
+        end(channel)
+    }
     override func channelReset(_ channel: Channel) { end(channel) }
 
     override func channelDrained(_ channel: Channel) {

@@ -8,6 +8,8 @@ package struct ServiceRequest {
     package let query: [(name: String, value: String)]
     package let peer: Endpoint
     let userAgent: String?
+    /// As it came; nil where the client says nothing.
+    package let contentType: String?
     package internal(set) var body: [UInt8]
 
     init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
@@ -16,16 +18,19 @@ package struct ServiceRequest {
         let agent = head.fields.lines.first {
             span.extracting($0.name.range).equalsIgnoringCase("user-agent")
         }
+        let type = head.fields.lines.first { $0.known == .contentType }
         self.init(
             head.method, target: target, from: peer, userAgent: agent.map { span.extracting($0.value.range).text },
-            body: [])
+            contentType: type.map { span.extracting($0.value.range).text }, body: [])
     }
 
     /// - Parameter target: path and query as they came.
     init(
-        _ method: Method, target: String, from peer: Endpoint, userAgent: String? = nil, body: [UInt8]
+        _ method: Method, target: String, from peer: Endpoint, userAgent: String? = nil, contentType: String? = nil,
+        body: [UInt8]
     ) {
         self.method = method
+        self.contentType = contentType
         self.peer = peer
         self.userAgent = userAgent
         self.body = body

@@ -4,8 +4,8 @@ import COpenSSL
 package enum TLSVersion: Sendable { case v1_2, v1_3 }
 
 /// Why material cannot be used, although it was checked when it was read.
-struct TLSConfigurationError: Error, CustomStringConvertible {
-    let description: String
+package struct TLSConfigurationError: Error, CustomStringConvertible {
+    package let description: String
 }
 
 /// What all sessions of one side share: an `SSL_CTX`, which belongs to one worker.
@@ -32,6 +32,28 @@ struct TLSConfigurationError: Error, CustomStringConvertible {
         guard unsafe SSL_CTX_set_session_id_context(context.raw, identity, CUnsignedInt(identity.count)) == 1,
             unsafe openssl_set_ticket_keys(context.raw, material.ticketKeys) == 1
         else { throw TLSConfigurationError(description: "session tickets cannot be set up") }
+        return context
+    }
+
+    /// Accepts everybody: for services that know their clients in other ways, or need not know them. They speak
+    /// HTTP/1.1, and resume no sessions.
+    package static func openServer(
+        _ credentials: Credentials, minimumVersion: TLSVersion
+    ) throws(TLSConfigurationError) -> TLSContext {
+        let context = unsafe try make(TLS_server_method(), minimumVersion)
+        unsafe openssl_ask_no_certificate(context.raw)
+        try context.present(credentials)
+        unsafe openssl_select_http1(context.raw)
+        unsafe openssl_note_offered_versions(context.raw)
+        return context
+    }
+
+    /// Verifies servers by these trust anchors, as DER, and presents nothing.
+    package static func anonymousClient(
+        trusting anchors: [[UInt8]], minimumVersion: TLSVersion
+    ) throws(TLSConfigurationError) -> TLSContext {
+        let context = unsafe try make(TLS_client_method(), minimumVersion)
+        try context.trust(anchors, announce: false)
         return context
     }
 

@@ -1,5 +1,5 @@
 /// Durations by size: a count for each bucket, and their sum.
-struct Histogram: Sendable {
+package struct Histogram: Sendable {
     /// Upper bounds in microseconds, as Prometheus clients have them for seconds; one bucket more has no bound.
     static let bounds: [15 of Int64] = [
         1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
@@ -10,9 +10,11 @@ struct Histogram: Sendable {
     private(set) var buckets: [16 of UInt64] = .init(repeating: 0)
     private(set) var microseconds: UInt64 = 0
 
+    package init() {}
+
     var count: UInt64 { buckets.indices.reduce(0) { $0 + buckets[$1] } }
 
-    mutating func record(_ duration: Int64) {
+    package mutating func record(_ duration: Int64) {
         var bucket = 0
         while bucket < Histogram.bounds.count, duration > Histogram.bounds[bucket] { bucket += 1 }
         buckets[bucket] += 1
