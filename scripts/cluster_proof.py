@@ -117,7 +117,6 @@ class Proof:
     def call(self) -> None:
         self.story.step("The client's application calls the web server's with plain HTTP")
         path = f"/{secrets.token_hex(8)}"
-        handshakes = self.metric("web", 'sidecar_handshakes_total{side="server"}')
         flows = self.capture(lambda: self.ask(f"http://web{path}"))
         self.story.tell(f"client$ curl http://web{path}")
         self.story.tell(self.answer.stdout or self.answer.stderr)
@@ -127,9 +126,8 @@ class Proof:
         self.story.tell(f"the web server's sidecar: {line.get('method')} {line.get('path')} from {line.get('peer_identity')}")
         self.story.check(line.get("peer_identity") == IDENTITY + "client", "it came with the client's certificate")
         outward = self.outward_tls()
-        self.story.check(bool(outward), f"the client's sidecar made it {', '.join(outward)}, for a server named “web”")
-        handshakes = max(handshakes, self.metric("web", 'sidecar_handshakes_total{side="server"}'))
-        self.story.check(handshakes > 0, f"{handshakes:.0f} TLS handshakes with clients so far")
+        self.story.tell(f"the client's sidecar: {', '.join(outward) or 'no TLS'} to a server named “web”")
+        self.story.check(bool(outward), "it went out as TLS")
         if flows is None:
             self.story.tell("the wire is not captured: NODE_NETWORK is not set")
             return

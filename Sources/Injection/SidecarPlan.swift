@@ -118,11 +118,7 @@ struct SidecarPlan {
         container["startupProbe"] = [
             "httpGet": ["path": "/ready", "port": port], "periodSeconds": 1, "failureThreshold": 120,
         ]
-        // The next container starts when this has ended: the application finds its connections working.
-        if !isNative {
-            let command: ManifestValue = [.string(SidecarPlan.binary), "wait", "--timeout", "120"]
-            container["lifecycle"] = ["postStart": ["exec": ["command": command]]]
-        }
+        container["lifecycle"] = lifecycle
         container["resources"] = resources.value
         container["securityContext"] = securityContext(
             user: proxyUser, capabilities: mode == .transparent ? ["NET_RAW"] : [])
@@ -130,6 +126,25 @@ struct SidecarPlan {
             ["name": .string(SidecarPlan.volume), "mountPath": .string(SidecarPlan.certificates), "readOnly": true]
         ]
         return container
+    }
+
+    /// Clients keep connections to the sidecar, which are answered 502 once the application is gone: they are asked to go
+    /// when the pod begins to end. A native sidecar then gets its signal after the application; another one at once,
+    /// unless its hook holds it back until endpoints have heard.
+    private var lifecycle: ManifestValue {
+        guard !isNative else { return ["preStop": hook("drain")] }
+        // The next container starts when postStart has ended: the application finds its connections working.
+        return [
+            "postStart": hook("wait", "--timeout", "120"),
+            "preStop": hook("drain", "--hold", "\(SidecarPlan.holdSeconds)"),
+        ]
+    }
+
+    /// As long as applications hold themselves back usually, and far from the 30 seconds after which a pod is killed.
+    private static let holdSeconds = 5
+
+    private func hook(_ arguments: String...) -> ManifestValue {
+        ["exec": ["command": .array(([SidecarPlan.binary] + arguments).map { .string($0) })]]
     }
 
     private func ports(_ monitorPort: Int) -> [ManifestValue] {

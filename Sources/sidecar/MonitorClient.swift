@@ -53,6 +53,17 @@ struct MonitorClient {
         return try MonitorClient.parse(try receive(descriptor))
     }
 
+    /// Has something done; anything but yes for an answer is the end of the command.
+    func post(_ path: String) throws(FatalError) {
+        do throws(Failure) {
+            let answer = try ask("POST", path)
+            if (200...299).contains(answer.status) { return }
+            throw Failure(sentence: "POST \(path) is answered \(answer.status): \(answer.body)")
+        } catch {
+            throw FatalError(error.sentence)
+        }
+    }
+
     private func connect(_ descriptor: CInt) throws(Failure) {
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)

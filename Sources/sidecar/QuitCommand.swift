@@ -16,19 +16,10 @@ struct QuitCommand: ParsableCommand {
     }
 
     func run() throws {
-        let sentence: String
         do throws(FatalError) {
-            let client = try MonitorClient(port: monitor.port, seconds: timeout)
-            do throws(MonitorClient.Failure) {
-                let answer = try client.ask("POST", "/quit")
-                if (200...299).contains(answer.status) { return }
-                sentence = "POST /quit is answered \(answer.status): \(answer.body)"
-            } catch {
-                sentence = error.sentence
-            }
+            try MonitorClient(port: monitor.port, seconds: timeout).post("/quit")
         } catch {
             throw StandardError.end(error.sentences, error.exitCode)
         }
-        throw StandardError.end([sentence], .failed)
     }
 }

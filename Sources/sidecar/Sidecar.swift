@@ -10,7 +10,7 @@ struct Sidecar: ParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, InitCommand.self, CertsCommand.self, DoctorCommand.self, ProbeCommand.self,
-            WaitCommand.self, QuitCommand.self, InjectCommand.self, WebhookCommand.self,
+            WaitCommand.self, DrainCommand.self, QuitCommand.self, InjectCommand.self, WebhookCommand.self,
         ],
         defaultSubcommand: RunCommand.self)
 

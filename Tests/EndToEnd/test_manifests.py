@@ -138,6 +138,17 @@ def test_without_native_sidecars_the_proxy_is_an_ordinary_container() -> None:
         assert pod["spec"]["containers"][0]["name"] == "sidecar"
 
 
+@whole
+def test_clients_are_asked_to_go_when_the_pod_begins_to_end(path: Path) -> None:
+    """Else those who keep connections to the sidecar meet it without its application."""
+    for pod in workloads(path, "web", "client"):
+        proxy = container(pod, "sidecar")
+        command = proxy["lifecycle"]["preStop"]["exec"]["command"]
+        assert command[:2] == ["/usr/local/bin/sidecar", "drain"]
+        # A native sidecar gets its signal after the application; another one would get it at once.
+        assert ("--hold" in command) == ("restartPolicy" not in proxy)
+
+
 # Names that lead somewhere
 
 

@@ -1,4 +1,4 @@
-"""`sidecar probe`, `wait` and `quit`: the monitor port for containers without a shell or curl."""
+"""`sidecar probe`, `wait`, `drain` and `quit`: the monitor port for containers without a shell or curl."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def child_of(pid: int) -> int | None:
     ({"MONITOR_PORT": "0"}, "MONITOR_PORT=0 disables"),
     ({"MONITOR_PORT": "http"}, "MONITOR_PORT=http is not valid"),
 ])
-@pytest.mark.parametrize("name", ["probe", "wait", "quit"])
+@pytest.mark.parametrize("name", ["probe", "wait", "drain", "quit"])
 def test_a_monitor_port_that_is_none_is_said(binary, name, settings, said):
     done = command(binary, name, **settings)
     assert done.returncode == 1
@@ -111,6 +111,7 @@ def test_a_monitor_port_that_is_none_is_said(binary, name, settings, said):
 @pytest.mark.parametrize("arguments", [
     ["probe", "healthy"], ["probe", "--port", "0"], ["probe", "--port", "70000"], ["probe", "--timeout", "0"],
     ["wait", "--timeout", "-1"], ["wait", "--timeout", "soon"], ["quit", "now"],
+    ["drain", "--hold", "-1"], ["drain", "--hold", "3601"],
 ])
 def test_wrong_usage_is_2(binary, arguments):
     assert command(binary, *arguments).returncode == 2
@@ -181,10 +182,29 @@ def test_quit_ends_a_proxy_after_what_runs(start_proxy, binary):
         f"sidecar: nobody listens on the monitor port 127.0.0.1:{proxy.monitor_port}\n")
 
 
+def test_drain_asks_clients_to_go_and_serves_on(start_proxy, binary):
+    """As a preStop hook would: a connection at rest is ended, a new one is served and asked to go."""
+    proxy = start_proxy()
+    port = {"MONITOR_PORT": str(proxy.monitor_port)}
+    with proxy.connect() as client:
+        assert not client.request("/").closes
+        began = time.monotonic()
+        done = command(binary, "drain", "--hold", "1", **port)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert time.monotonic() - began >= 1
+        assert client.is_closed()
+    with proxy.connect() as late:
+        answer = late.request("/")
+        assert answer.status == 200 and answer.closes
+    assert proxy.process.is_running
+    assert command(binary, "probe", **port).stderr == "sidecar: draining\n"
+
+
 @pytest.mark.parametrize("status, code", [(b"200 OK", 0), (b"202 Accepted", 0), (b"403 Forbidden", 1)])
-def test_quit_posts_and_says_a_refusal(binary, status, code):
+@pytest.mark.parametrize("name", ["drain", "quit"])
+def test_a_refusal_is_said(binary, name, status, code):
     impostor = Impostor(b"HTTP/1.1 " + status + b"\r\ncontent-length: 4\r\n\r\nwhy\n")
-    done = command(binary, "quit", MONITOR_PORT=str(impostor.port))
+    done = command(binary, name, MONITOR_PORT=str(impostor.port))
     assert done.returncode == code
-    assert impostor.received.startswith(b"POST /quit HTTP/1.1\r\n")
-    assert done.stderr == ("" if code == 0 else "sidecar: POST /quit is answered 403: why\n")
+    assert impostor.received.startswith(f"POST /{name} HTTP/1.1\r\n".encode())
+    assert done.stderr == ("" if code == 0 else f"sidecar: POST /{name} is answered 403: why\n")
