@@ -24,6 +24,7 @@ ADDRESSES = {"web": "10.64.77.10", "client": "10.64.77.11"}
 WEB_SERVICE_ADDRESS = "10.96.0.10"
 MONITOR_PORT = 8081
 READY_SECONDS = 60
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 class Demo:
@@ -88,6 +89,13 @@ class Demo:
     def logs(self, workload: str, container: str) -> str:
         done = self.machine.podman("logs", f"{workload}-{container}", check=False)
         return done.stdout + done.stderr
+
+    def probes(self, workload: str) -> list[str]:
+        """The paths that a kubelet asks the pod for, of the application's containers and of the sidecar."""
+        containers = named(self.documents, "Deployment", workload)["spec"]["template"]["spec"]["containers"]
+        requests = [one[kind]["httpGet"] for one in containers for kind in PROBES if kind in one]
+        assert {one["port"] for one in requests} == {MONITOR_PORT}
+        return sorted({one["path"] for one in requests})
 
     def ask(self, workload: str, path: str) -> tuple[int, str]:
         """The monitor port from outside the pod, as a kubelet asks; status 0 when nobody answers."""
