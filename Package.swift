@@ -39,7 +39,7 @@ let package = Package(
         .target(
             name: "Proxy",
             dependencies: [
-                "Addressing", "CLinux", "CNghttp2", "COpenSSL", "Files",
+                "Addressing", "CLinux", "CNghttp2", "COpenSSL", "Files", "Manifest",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict + uncheckedInRelease),
@@ -63,7 +63,7 @@ let package = Package(
         .executableTarget(
             name: "sidecar",
             dependencies: [
-                "Addressing", "CertTool", "Injection", "NetSetup", "Proxy", "Webhook",
+                "Addressing", "CertTool", "Injection", "Manifest", "NetSetup", "Proxy", "Webhook",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -155,7 +155,8 @@ package struct Injector: Sendable {
                     + "give it a port")
         }
         let appProbes = probes.isEmpty ? nil : ManifestValue.object(ManifestObject(unique: probes)).json
-        sentences += problems(of: plan.environment(appProbes: appProbes), wishes)
+        // Of a probe that asks one of the sidecar's ports enough is said.
+        sentences += problems(of: plan.environment(appProbes: sentences.isEmpty ? appProbes : nil), wishes)
         guard sentences.isEmpty, let monitorPort else { return .refused(sentences) }
 
         let sidecar = plan.container(monitorPort: monitorPort, appProbes: appProbes)

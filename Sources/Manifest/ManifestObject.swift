@@ -14,7 +14,7 @@ package struct ManifestObject: Sendable {
 
     package init() {}
 
-    /// A name that comes twice takes its last value, as in Kubernetes' own JSON reader.
+    /// A name that comes twice takes its last value. For objects of few members.
     package init(_ members: [(String, ManifestValue)]) {
         for (key, value) in members { self[key] = value }
     }
@@ -28,7 +28,7 @@ package struct ManifestObject: Sendable {
     package var count: Int { members.count }
     package var keys: [String] { members.map(\.key) }
 
-    /// Objects in manifests have few members: a search costs less than an index.
+    /// By search: most objects in manifests have few members.
     package subscript(key: String) -> ManifestValue? {
         get { members.first { $0.key == key }?.value }
         set {
@@ -46,7 +46,15 @@ package struct ManifestObject: Sendable {
 extension ManifestObject: Equatable {
     /// The order of members means nothing.
     package static func == (left: ManifestObject, right: ManifestObject) -> Bool {
-        left.count == right.count && left.members.allSatisfy { right[$0.key] == $0.value }
+        guard left.count == right.count else { return false }
+        if zip(left.members, right.members).allSatisfy({ $0.key == $1.key }) { return left.members == right.members }
+        let values = right.dictionary
+        return left.members.allSatisfy { values[$0.key] == $0.value }
+    }
+
+    /// For those who look at every member: an object that a stranger sends may have hundreds of thousands.
+    package var dictionary: [String: ManifestValue] {
+        Dictionary(members.map { ($0.key, $0.value) }) { _, last in last }
     }
 }
 

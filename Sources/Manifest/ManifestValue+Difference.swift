@@ -9,11 +9,12 @@ extension ManifestValue {
     private func collect(to new: ManifestValue, at path: JSONPointer, into operations: inout [PatchOperation]) {
         switch (self, new) {
         case (.object(let old), .object(let new)):
-            for member in old.members where new[member.key] == nil {
+            let (oldValues, newValues) = (old.dictionary, new.dictionary)
+            for member in old.members where newValues[member.key] == nil {
                 operations.append(.remove(path.appending(member.key)))
             }
             for member in new.members {
-                if let value = old[member.key] {
+                if let value = oldValues[member.key] {
                     value.collect(to: member.value, at: path.appending(member.key), into: &operations)
                 } else {
                     operations.append(.add(path.appending(member.key), member.value))

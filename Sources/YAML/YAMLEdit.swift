@@ -109,18 +109,20 @@ package struct YAMLEdit {
             !entries.contains(where: \.isMerged)
         else { throw Unsuitable() }
         let column = node.position.column - 1
+        let values = new.dictionary
+        let known = Set(entries.map(\.key))
         for (index, entry) in entries.enumerated() {
             let start = index == 0 ? range.lowerBound : line(entry.keyPosition)
             let next = index + 1 < entries.count ? line(entries[index + 1].keyPosition) : range.upperBound
             let end = contentEnd(of: entry)
             guard start < end, end <= next else { throw Unsuitable() }
-            if let value = new[entry.key] {
+            if let value = values[entry.key] {
                 try self.entry(entry, value, column, in: start..<end)
             } else if index == 0, lines[start].prefix(column).contains(UInt8(ascii: "-")) {
                 throw Unsuitable()
             }
             if index + 1 == entries.count {
-                for member in new.members where node[member.key] == nil {
+                for member in new.members where !known.contains(member.key) {
                     write(column) { $0.entry(member.key, member.value, column: column) }
                 }
             }

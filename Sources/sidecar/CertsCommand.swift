@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Logging
+import Manifest
 import Proxy
 
 struct CertsCommand: ParsableCommand {
@@ -43,7 +44,7 @@ struct CertsCheckCommand: ParsableCommand {
         let report = CertificateReport(survey: survey, now: now)
         switch output {
         case .text: print(report.text)
-        case .json: print(report.json)
+        case .json: print(report.document.json)
         }
         guard survey.problems.isEmpty else { throw ExitCode(FatalError.ExitCode.failed.rawValue) }
     }
@@ -101,35 +102,32 @@ private struct CertificateReport {
         return "\(Timestamp.text(seconds: start)) to \(Timestamp.text(seconds: end)) (\(rest))"
     }
 
-    var json: JSONValue {
-        .object([
-            ("ok", .bool(survey.problems.isEmpty)),
-            ("clock", .string(Timestamp.text(seconds: now))),
-            ("problems", .array(survey.problems.map { .string($0) })),
-            ("warnings", .array(survey.warnings.map { .string($0) })),
-            (
-                "files",
-                .array(
-                    survey.files.map { file in
-                        .object([
-                            ("role", .string(file.role.rawValue)), ("path", .string(file.path)),
-                            ("certificates", .array(file.certificates.map { json(of: $0) })),
-                        ])
-                    })
-            ),
-        ])
+    var document: ManifestValue {
+        let files = survey.files.map { file -> ManifestValue in
+            [
+                "role": .string(file.role.rawValue), "path": .string(file.path),
+                "certificates": .array(file.certificates.map { json(of: $0) }),
+            ]
+        }
+        return [
+            "ok": .bool(survey.problems.isEmpty),
+            "clock": .string(Timestamp.text(seconds: now)),
+            "problems": .array(survey.problems.map { .string($0) }),
+            "warnings": .array(survey.warnings.map { .string($0) }),
+            "files": .array(files),
+        ]
     }
 
-    private func json(of certificate: CertificateSummary) -> JSONValue {
-        .object([
-            ("subject", .string(certificate.subject)),
-            ("issuer", .string(certificate.issuer)),
-            ("serial", .string(certificate.serial)),
-            ("names", .array(certificate.names.map { .string($0) })),
-            ("not_before", .string(Timestamp.text(seconds: certificate.notBefore))),
-            ("not_after", .string(Timestamp.text(seconds: certificate.notAfter))),
-            ("remaining_seconds", .integer(certificate.notAfter - now)),
-            ("self_issued", .bool(certificate.isSelfIssued)),
-        ])
+    private func json(of certificate: CertificateSummary) -> ManifestValue {
+        [
+            "subject": .string(certificate.subject),
+            "issuer": .string(certificate.issuer),
+            "serial": .string(certificate.serial),
+            "names": .array(certificate.names.map { .string($0) }),
+            "not_before": .string(Timestamp.text(seconds: certificate.notBefore)),
+            "not_after": .string(Timestamp.text(seconds: certificate.notAfter)),
+            "remaining_seconds": .number("\(certificate.notAfter - now)"),
+            "self_issued": .bool(certificate.isSelfIssued),
+        ]
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Manifest
 import NetSetup
 import Proxy
 
@@ -20,7 +21,7 @@ struct DoctorCommand: ParsableCommand {
         let report = DoctorReport(findings)
         switch output {
         case .text: print(report.text)
-        case .json: print(report.json)
+        case .json: print(report.document.json)
         }
         if report.hasProblem { throw ExitCode(FatalError.ExitCode.failed.rawValue) }
     }

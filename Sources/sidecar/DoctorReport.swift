@@ -1,3 +1,4 @@
+import Manifest
 import NetSetup
 
 /// Findings as people and machines read them.
@@ -28,14 +29,14 @@ struct DoctorReport {
         return lines.joined(separator: "\n")
     }
 
-    var json: JSONValue {
-        let items = findings.map { finding in
-            JSONValue.object([
-                ("area", .string(finding.area.rawValue)), ("severity", .string(finding.severity.rawValue)),
-                ("sentence", .string(finding.sentence)), ("fix", finding.fix.map { .string($0) } ?? .null),
-            ])
+    var document: ManifestValue {
+        let items = findings.map { finding -> ManifestValue in
+            [
+                "area": .string(finding.area.rawValue), "severity": .string(finding.severity.rawValue),
+                "sentence": .string(finding.sentence), "fix": finding.fix.map { .string($0) } ?? .null,
+            ]
         }
-        return .object([("ok", .bool(!hasProblem)), ("findings", .array(items))])
+        return ["ok": .bool(!hasProblem), "findings": .array(items)]
     }
 
     private func count(_ severity: Diagnosis.Severity) -> Int { findings.count { $0.severity == severity } }

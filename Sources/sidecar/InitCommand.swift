@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Logging
+import Manifest
 import NetSetup
 import Proxy
 
@@ -69,11 +70,11 @@ struct InitCommand: ParsableCommand {
         switch output {
         case .text: if differences.isEmpty { print("capture rules \(done)") }
         case .json:
-            let list = differences.map { JSONValue.string($0) }
-            print(
-                JSONValue.object([
-                    ("action", .string(done)), ("ok", .bool(list.isEmpty)), ("differences", .array(list)),
-                ]))
+            let list = differences.map { ManifestValue.string($0) }
+            let document: ManifestValue = [
+                "action": .string(done), "ok": .bool(list.isEmpty), "differences": .array(list),
+            ]
+            print(document.json)
         }
     }
 }
@@ -82,7 +83,8 @@ extension CapturePlan {
     fileprivate var text: String { nftText + "\n" + ipCommands.joined(separator: "\n") }
 
     fileprivate var json: String {
-        JSONValue.object([("nft", .string(nftText)), ("ip", .array(ipCommands.map { .string($0) }))]).description
+        let document: ManifestValue = ["nft": .string(nftText), "ip": .array(ipCommands.map { .string($0) })]
+        return document.json
     }
 }
 

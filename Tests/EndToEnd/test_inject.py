@@ -273,6 +273,18 @@ def test_every_variable_of_the_documentation_has_an_annotation(binary) -> None:
     assert "the annotation sidecar.mtls.dev/monitor-port: MONITOR_PORT=? is not valid" in result.stderr
 
 
+def test_a_mapping_of_very_many_keys(inject) -> None:
+    """Work that grows with the square of it would not end within the kit's time limit."""
+    many = b"".join(b"    key-%d: v\n" % number for number in range(100_000))
+    data = (
+        b"apiVersion: v1\nkind: Pod\nmetadata:\n  labels:\n" + many + b"  annotations:\n" + many
+        + b"spec:\n  containers:\n    - name: web\n")
+    after, report = inject(data)
+    assert report == "line 1: Pod without a name: injected\n"
+    assert after.startswith(data[:data.index(b"spec:")])
+    assert b"sidecar-init" in after
+
+
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SIDECAR_INJECT_MUTATIONS", "150"))))
 def test_no_mutation_of_a_sample_is_too_much(binary, seed) -> None:
     """Whatever the bytes: an answer with a sentence, or an output that a second run leaves alone."""

@@ -28,6 +28,21 @@ import Testing
         #expect(throws: JSONError.self) { try read(text) }
     }
 
+    @Test(arguments: [
+        ("", 1), ("[1", 3), ("[1,]", 4), ("{\"a\" 1}", 6), ("{a:1}", 2), ("[1 2]", 4), ("nul", 1), ("01", 2),
+        ("1 2", 3),
+        ("\"a\nb\"", 4), ("\u{feff}1", 1),
+    ])
+    func errorsTellThePlace(_ text: String, _ position: Int) {
+        #expect { try read(text) } throws: { ($0 as? JSONError)?.position == position }
+    }
+
+    @Test(arguments: [("0", 0), ("-0", 0), ("-12", -12), ("9223372036854775807", Int.max)])
+    func wholeNumbers(_ text: String, _ expected: Int) throws { #expect(try read(text).integer == expected) }
+
+    @Test(arguments: ["1.0", "1e3", "9223372036854775808", "\"1\"", "true", "null"])
+    func whatIsNoWholeNumber(_ text: String) throws { #expect(try read(text).integer == nil) }
+
     @Test func bytesThatAreNoTextAreAnError() {
         #expect(throws: JSONError.self) { try JSONReader.read([0x22, 0xff, 0x22]) }
     }

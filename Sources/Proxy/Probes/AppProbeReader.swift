@@ -1,4 +1,5 @@
 import Addressing
+import Manifest
 
 /// Reads APP_PROBES: an object from path to probe, with Kubernetes' own names. Collects what is wrong, a sentence each.
 struct AppProbeReader {
@@ -9,6 +10,8 @@ struct AppProbeReader {
     static let timeoutSeconds = 1...86_400
     /// Of a gRPC service's name.
     static let maximumServiceBytes = 1_024
+    /// More of a text is not repeated in a message.
+    fileprivate static let quotedCharacters = 80
 
     private(set) var problems: [String] = []
     /// The probe that is being read.
@@ -19,15 +22,15 @@ struct AppProbeReader {
             problems.append("APP_PROBES has \(text.utf8.count) bytes: \(AppProbeReader.maximumBytes) are the most")
             return .none
         }
-        let document: JSONValue
+        let document: ManifestValue
         do throws(JSONError) {
             document = try JSONReader.read(Array(text.utf8))
         } catch {
             problems.append("APP_PROBES is not valid JSON, \(error.sentence)")
             return .none
         }
-        guard case .object(let members) = document else {
-            problems.append("APP_PROBES is not valid: it must be an object from path to probe, and is \(document.kind)")
+        guard let members = document.object?.members else {
+            problems.append("APP_PROBES is not valid: it must be an object from path to probe, and is \(document.told)")
             return .none
         }
         guard members.count <= AppProbeReader.maximumProbes else {
@@ -47,21 +50,21 @@ struct AppProbeReader {
         "terminationGracePeriodSeconds",
     ]
 
-    private mutating func probe(_ member: JSONValue.Member) -> AppProbe? {
-        path = member.name
+    private mutating func probe(_ member: ManifestObject.Member) -> AppProbe? {
+        path = member.key
         guard AppProbeReader.isPath(path) else {
             complain("the path is not valid: write /app-health/<container>/livez, readyz or startupz")
             return nil
         }
-        guard case .object(let fields) = member.value else {
-            complain("a probe must be an object, and is \(member.value.kind)")
+        guard let fields = member.value.object?.members else {
+            complain("a probe must be an object, and is \(member.value.told)")
             return nil
         }
         var timeout = 1
         var actions: [AppProbe.Action?] = []
         var isMisspelt = false
-        for field in fields where field.value != .null {
-            switch field.name {
+        for field in fields where !field.value.isNull {
+            switch field.key {
             case "httpGet": actions.append(http(field.value))
             case "tcpSocket": actions.append(tcp(field.value))
             case "grpc": actions.append(grpc(field.value))
@@ -69,8 +72,8 @@ struct AppProbeReader {
                 complain("exec runs inside the container, where only the kubelet can: leave this probe as it is")
                 return nil
             case "timeoutSeconds": timeout = seconds(field.value) ?? timeout
-            case _ where AppProbeReader.kubeletsOwn.contains(field.name):
-                if field.value.integer == nil { complain("\(field.name) must be a number, and is \(field.value.kind)") }
+            case _ where AppProbeReader.kubeletsOwn.contains(field.key):
+                if field.value.integer == nil { complain("\(field.key) must be a number, and is \(field.value.told)") }
             case let name:
                 complain("\"\(name)\" is no field of a probe: it has httpGet, tcpSocket or grpc, and timeoutSeconds")
                 isMisspelt = true
@@ -94,19 +97,19 @@ struct AppProbeReader {
         return ["livez", "readyz", "startupz"].contains(parts[3])
     }
 
-    private mutating func seconds(_ value: JSONValue) -> Int? {
+    private mutating func seconds(_ value: ManifestValue) -> Int? {
         let range = AppProbeReader.timeoutSeconds
         if value.integer == 0 { return 1 }  // as Kubernetes reads it
         if let number = value.integer, range.contains(number) { return number }
         complain(
-            "timeoutSeconds must be a whole number from \(range.lowerBound) to \(range.upperBound), and is \(value.kind)"
+            "timeoutSeconds must be a whole number from \(range.lowerBound) to \(range.upperBound), and is \(value.told)"
         )
         return nil
     }
 
     // MARK: the three kinds
 
-    private mutating func http(_ value: JSONValue) -> AppProbe.Action? {
+    private mutating func http(_ value: ManifestValue) -> AppProbe.Action? {
         guard let fields = members(value, of: "httpGet", named: ["path", "port", "scheme", "httpHeaders", "host"])
         else {
             return nil
@@ -119,14 +122,14 @@ struct AppProbeReader {
         return .http(HTTPQuestion(port: port, isTLS: isTLS, target: target, fields: headers))
     }
 
-    private mutating func tcp(_ value: JSONValue) -> AppProbe.Action? {
+    private mutating func tcp(_ value: ManifestValue) -> AppProbe.Action? {
         guard let fields = members(value, of: "tcpSocket", named: ["port", "host"]) else { return nil }
         let port = port(fields["port"], of: "tcpSocket")
         guard isHere(fields["host"], of: "tcpSocket"), let port else { return nil }
         return .tcp(port: port)
     }
 
-    private mutating func grpc(_ value: JSONValue) -> AppProbe.Action? {
+    private mutating func grpc(_ value: ManifestValue) -> AppProbe.Action? {
         guard let fields = members(value, of: "grpc", named: ["port", "service"]) else { return nil }
         let port = port(fields["port"], of: "grpc")
         let service: String
@@ -135,7 +138,7 @@ struct AppProbeReader {
         case .string(let name) where name.utf8.count <= AppProbeReader.maximumServiceBytes: service = name
         case let other?:
             complain(
-                "grpc.service must be a text of up to \(AppProbeReader.maximumServiceBytes) bytes, and is \(other.kind)"
+                "grpc.service must be a text of up to \(AppProbeReader.maximumServiceBytes) bytes, and is \(other.told)"
             )
             return nil
         }
@@ -143,80 +146,79 @@ struct AppProbeReader {
     }
 
     /// The members by name; nil where the value is no object or holds a name that is not known.
-    private mutating func members(_ value: JSONValue, of kind: String, named known: [String]) -> [String: JSONValue]? {
-        guard case .object(let members) = value else {
-            complain("\(kind) must be an object, and is \(value.kind)")
+    private mutating func members(_ value: ManifestValue, of kind: String, named known: [String]) -> [String:
+        ManifestValue]?
+    {
+        guard let object = value.object else {
+            complain("\(kind) must be an object, and is \(value.told)")
             return nil
         }
-        let strange = members.filter { !known.contains($0.name) }
-        for member in strange {
-            complain("\(kind) has no field \"\(member.name)\": it has \(known.joined(separator: ", "))")
+        let strange = object.keys.filter { !known.contains($0) }
+        for key in strange {
+            complain("\(kind) has no field \"\(key)\": it has \(known.joined(separator: ", "))")
         }
         guard strange.isEmpty else { return nil }
-        return Dictionary(members.map { ($0.name, $0.value) }) { first, _ in first }
+        return object.dictionary
     }
 
-    private mutating func port(_ value: JSONValue?, of kind: String) -> UInt16? {
+    private mutating func port(_ value: ManifestValue?, of kind: String) -> UInt16? {
         guard let value else {
             complain("\(kind).port is missing")
             return nil
         }
         if let number = value.integer, let port = UInt16(exactly: number), port > 0 { return port }
-        complain("\(kind).port must be a number from 1 to 65535, and is \(value.kind)")
+        complain("\(kind).port must be a number from 1 to 65535, and is \(value.told)")
         return nil
     }
 
-    private mutating func isHere(_ host: JSONValue?, of kind: String) -> Bool {
+    private mutating func isHere(_ host: ManifestValue?, of kind: String) -> Bool {
         switch host {
         case nil, .null, .string(""): return true
         case let other?:
-            complain("\(kind).host is \(other.kind): only this pod's application is asked; leave this probe as it is")
+            complain("\(kind).host is \(other.told): only this pod's application is asked; leave this probe as it is")
             return false
         }
     }
 
-    private mutating func target(_ value: JSONValue?) -> String? {
+    private mutating func target(_ value: ManifestValue?) -> String? {
         guard case .string(let text)? = value else {
-            guard let value, value != .null else { return "/" }
-            complain("httpGet.path must be a text, and is \(value.kind)")
+            guard let value, !value.isNull else { return "/" }
+            complain("httpGet.path must be a text, and is \(value.told)")
             return nil
         }
         guard text.utf8.allSatisfy({ ByteClass.isTarget($0) }) else {
             complain(
-                "httpGet.path must be visible ASCII without #, the rest percent-encoded, and is \(JSONValue.string(text).kind)"
+                "httpGet.path must be visible ASCII without #, the rest percent-encoded, and is \(ManifestValue.string(text).told)"
             )
             return nil
         }
         return text.hasPrefix("/") ? text : "/" + text
     }
 
-    private mutating func scheme(_ value: JSONValue?) -> Bool? {
+    private mutating func scheme(_ value: ManifestValue?) -> Bool? {
         switch value {
         case nil, .null, .string(""), .string("HTTP"): return false
         case .string("HTTPS"): return true
         case let other?:
-            complain("httpGet.scheme must be HTTP or HTTPS, and is \(other.kind)")
+            complain("httpGet.scheme must be HTTP or HTTPS, and is \(other.told)")
             return nil
         }
     }
 
-    private mutating func headers(_ value: JSONValue?) -> [HTTPQuestion.Field]? {
-        guard let value, value != .null else { return [] }
+    private mutating func headers(_ value: ManifestValue?) -> [HTTPQuestion.Field]? {
+        guard let value, !value.isNull else { return [] }
         guard case .array(let items) = value else {
-            complain("httpGet.httpHeaders must be an array, and is \(value.kind)")
+            complain("httpGet.httpHeaders must be an array, and is \(value.told)")
             return nil
         }
         var fields: [HTTPQuestion.Field] = []
         for item in items {
-            guard case .object(let members) = item, members.count == 2,
-                case .string(let name)? = members.first(where: { $0.name == "name" })?.value,
-                case .string(let text)? = members.first(where: { $0.name == "value" })?.value
-            else {
+            guard item.object?.count == 2, let name = item["name"]?.string, let text = item["value"]?.string else {
                 complain("httpGet.httpHeaders must hold objects of name and value, both texts")
                 return nil
             }
             guard !name.isEmpty, name.utf8.allSatisfy({ ByteClass.isToken($0) }) else {
-                complain("httpGet.httpHeaders: \(JSONValue.string(name).kind) is no field name")
+                complain("httpGet.httpHeaders: \(ManifestValue.string(name).told) is no field name")
                 return nil
             }
             guard text.utf8.allSatisfy({ ByteClass.isFieldValue($0) }) else {
@@ -238,6 +240,20 @@ struct AppProbeReader {
         case .connection, .transferEncoding, .upgrade, .te, .keepAlive, .proxyConnection, .proxyAuthenticate,
             .proxyAuthorization:
             return false
+        }
+    }
+}
+
+extension ManifestValue {
+    /// What it is, for a sentence about what it should be.
+    fileprivate var told: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): "\(value)"
+        case .number(let text): text
+        case .string(let text): "the text \"\(text.prefix(AppProbeReader.quotedCharacters))\""
+        case .array: "an array"
+        case .object: "an object"
         }
     }
 }
