@@ -24,6 +24,7 @@ ADDRESSES = {"web": "10.64.77.10", "client": "10.64.77.11"}
 WEB_SERVICE_ADDRESS = "10.96.0.10"
 MONITOR_PORT = 8081
 READY_SECONDS = 60
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 class Demo:
@@ -89,6 +90,13 @@ class Demo:
         done = self.machine.podman("logs", f"{workload}-{container}", check=False)
         return done.stdout + done.stderr
 
+    def probes(self, workload: str) -> list[str]:
+        """The paths that a kubelet asks the pod for, of the application's containers and of the sidecar."""
+        containers = named(self.documents, "Deployment", workload)["spec"]["template"]["spec"]["containers"]
+        requests = [one[kind]["httpGet"] for one in containers for kind in PROBES if kind in one]
+        assert {one["port"] for one in requests} == {MONITOR_PORT}
+        return sorted({one["path"] for one in requests})
+
     def ask(self, workload: str, path: str) -> tuple[int, str]:
         """The monitor port from outside the pod, as a kubelet asks; status 0 when nobody answers."""
 
@@ -121,12 +129,13 @@ class Demo:
             "exec", "client-client", "curl", "--silent", "--show-error", "--max-time", str(seconds), *arguments, check=False)
 
     def sidecar_in(self, workload: str, *arguments: str) -> subprocess.CompletedProcess:
-        """Another container in the pod with what `init` is allowed, as `kubectl debug` adds one."""
+        """Another container in the pod with the settings of `init` and what it is allowed, as `kubectl debug` adds one."""
         init = named(self.documents, "Deployment", workload)["spec"]["template"]["spec"]["initContainers"][0]
         assert init["name"] == "sidecar-init"
         granted = [option for name in init["securityContext"]["capabilities"]["add"] for option in ("--cap-add", name)]
+        settings = [option for one in init.get("env", []) for option in ("--env", f"{one['name']}={one['value']}")]
         return self.machine.podman(
-            "run", "--rm", "--pod", workload, "--user", "0", "--read-only", "--cap-drop", "ALL", *granted,
+            "run", "--rm", "--pod", workload, "--user", "0", "--read-only", "--cap-drop", "ALL", *granted, *settings,
             "--security-opt", "no-new-privileges", init["image"], *arguments, check=False)
 
     def stranger(self, *arguments: str, seconds: int = 5) -> subprocess.CompletedProcess:
