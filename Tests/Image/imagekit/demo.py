@@ -17,7 +17,6 @@ from .playable import named, playable
 from .services import Service, serve
 
 NAMESPACE = "sidecar-demo"
-NETWORK = "pods"
 #: Not one of podman's own, which begin at 10.88.0.0.
 SUBNETS = ("10.64.77.0/24", "fd00:64:77::/64")
 ADDRESSES = {"web": "10.64.77.10", "client": "10.64.77.11"}
@@ -37,7 +36,9 @@ class Demo:
         self.volumes = {name: Volume(machine.scratch / f"{name}-tls", self.secret(name)) for name in ADDRESSES}
         port = named(self.documents, "Service", "web")["spec"]["ports"][0]["port"]
         self.web = Service("web", NAMESPACE, WEB_SERVICE_ADDRESS, port, ADDRESSES["web"], target_port=8080)
-        machine.add_network(NETWORK, *SUBNETS)
+        # podman keeps leases by the network's name, of runs that were broken off too.
+        self.network = f"{machine.namespace}-pods"
+        machine.add_network(self.network, *SUBNETS)
 
     def pair(self, name: str) -> Pair:
         """What `sidecar certs secrets` makes for a workload."""
@@ -61,7 +62,7 @@ class Demo:
         documents = playable(self.documents, workload, secrets, hosts={self.web.address: self.web.names})
         file = self.machine.scratch / f"{workload}.yaml"
         file.write_text(yaml.safe_dump_all(documents, sort_keys=False))
-        self.machine.podman("kube", "play", "--network", NETWORK, "--ip", ADDRESSES[workload], str(file), seconds=180)
+        self.machine.podman("kube", "play", "--network", self.network, "--ip", ADDRESSES[workload], str(file), seconds=180)
 
     def wait_ready(self, workload: str) -> None:
         def ready() -> bool:
@@ -142,7 +143,7 @@ class Demo:
         """curl in a container of its own on the pods' network, without a sidecar."""
         image = named(self.documents, "Deployment", "client")["spec"]["template"]["spec"]["containers"][-1]["image"]
         return self.machine.podman(
-            "run", "--rm", "--network", NETWORK, "--entrypoint", "curl", image, "--silent", "--show-error",
+            "run", "--rm", "--network", self.network, "--entrypoint", "curl", image, "--silent", "--show-error",
             "--max-time", str(seconds), *arguments, check=False)
 
     def remove(self) -> None:
