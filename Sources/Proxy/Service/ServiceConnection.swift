@@ -64,11 +64,12 @@ package final class ServiceConnection: ChannelUser {
             phase = .lingering(remaining: remaining - count)
             return
         case .reading: if received.isEmpty { channel.setDeadline(after: service.limits.requestMicroseconds) }
-        case .receiving: break
-        case .answering: if received.count > 4 * service.limits.headBytes { channel.pauseReading() }
+        case .receiving, .answering: break
         }
         received.append(contentsOf: service.scratch[0..<count])
         work(channel)
+        // What cannot be worked off now, since an answer is awaited or answers are not read, waits in the socket.
+        if received.count > 4 * service.limits.headBytes, channel.isOpen { channel.pauseReading() }
     }
 
     private func clientEnded(_ channel: Channel) {
@@ -267,9 +268,13 @@ package final class ServiceConnection: ChannelUser {
 
     override func channelDrained(_ channel: Channel) {
         stream?.drained()
-        guard case .reading = phase, !received.isEmpty else { return }
-        channel.resumeReading()  // paused since more had come than could be answered
-        channel.readLater()
+        switch phase {
+        case .reading, .receiving:
+            guard !received.isEmpty else { return }
+            channel.resumeReading()  // paused since more had come than could be answered
+            channel.readLater()
+        case .answering, .streaming, .lingering: break
+        }
     }
 
     override func channelDeadline(_ channel: Channel) {
