@@ -18,7 +18,7 @@ help:
 	@echo "make fuzz    the HTTP codec under libFuzzer, SECONDS=60"
 	@echo "make differential  the HTTP/1.1 codec beside llhttp, on what fuzzing found too, DIFFERENTIAL_CASES=60000"
 	@echo "make image   the container image, localhost/sidecar:VERSION, by podman or docker"
-	@echo "make image-test  builds it and runs the demo's manifest as pods of podman (as root; 10 to 20 minutes)"
+	@echo "make image-test  builds it and runs the demo's manifest as pods of podman, as root; takes minutes"
 	@echo "make clean   remove what was built"
 
 build:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,15 +41,27 @@ def machine() -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def image(machine: Machine) -> str:
-    """The name of the image, built from the Dockerfile."""
-    return building.build(machine)
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tells past pytest's capture what the tests ran on."""
+    manager = request.config.pluginmanager.getplugin("capturemanager")
+
+    def write(text: str) -> None:
+        with manager.global_and_fixture_disabled():
+            print(f"\n{text}", flush=True)
+
+    return write
 
 
 @pytest.fixture(scope="session")
-def demo(machine: Machine, image: str) -> Iterator[Demo]:
+def image(machine: Machine, say: Callable[[str], None]) -> str:
+    """The name of the image, built from the Dockerfile."""
+    return building.build(machine, say)
+
+
+@pytest.fixture(scope="session")
+def demo(machine: Machine, image: str, say: Callable[[str], None]) -> Iterator[Demo]:
     """The two pods of the manifest; a test that breaks one puts it right again."""
-    building.provide_applications(machine, MANIFEST)
+    building.provide_applications(machine, MANIFEST, say)
     pods = Demo(machine, MANIFEST)
     try:
         pods.start()

@@ -86,6 +86,28 @@ def test_missing_rules_do_not_verify_and_come_back(demo):
     demo.wait_answered()
 
 
+def test_every_probe_of_the_manifest_succeeds_from_the_node(demo):
+    assert "/app-health/web/livez" in demo.probes("web")
+    for workload in ADDRESSES:
+        for path in demo.probes(workload):
+            wait_until(lambda: demo.ask(workload, path)[0] == 200, f"{workload} answers {path}")
+
+
+def test_the_probe_of_a_stopped_application_fails(demo):
+    process = demo.process("web", "web")
+    os.kill(process, signal.SIGSTOP)
+    workers = [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        assert demo.ask("web", "/app-health/web/livez")[0] not in (0, 200)
+        assert demo.ask("web", "/live")[0] == 200
+    finally:
+        for stopped in [process, *workers]:
+            os.kill(stopped, signal.SIGCONT)
+    wait_until(lambda: demo.ask("web", "/app-health/web/livez")[0] == 200, "the probe succeeds again")
+
+
 def test_doctor_in_the_sidecar_finds_nothing_wrong(demo):
     done = demo.machine.podman("exec", "web-sidecar", "sidecar", "doctor", check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -32,7 +32,6 @@ def tree(machine, image):
 
 
 def test_it_is_small(configuration):
-    print(f"{configuration['Size']} bytes")
     assert configuration["Size"] < LIMIT_BYTES
 
 

@@ -312,10 +312,20 @@ package final class ServiceConnection: ChannelUser {
 
     override func channelDrained(_ channel: Channel) {
         stream?.drained()
-        guard case .reading = phase else { return }
-        letGo()
-        guard !received.isEmpty else { return awaitClient(channel) }
-        channel.resumeReading()  // paused since more had come than could be answered
+        switch phase {
+        case .reading:
+            letGo()
+            guard !received.isEmpty else { return awaitClient(channel) }
+            goOn(channel)
+        case .receiving: goOn(channel)
+        case .answering, .streaming, .lingering: break
+        }
+    }
+
+    /// With what came while answers waited; reading may have been paused.
+    private func goOn(_ channel: Channel) {
+        guard !received.isEmpty else { return }
+        channel.resumeReading()
         channel.readLater()
     }
 

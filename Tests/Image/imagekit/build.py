@@ -6,6 +6,7 @@ build.py ARCHIVE writes the image to a file that `podman load`, `docker load` an
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -18,7 +19,11 @@ CACHE = ROOT / ".cache" / "image"
 BUILD_SECONDS = 3600
 
 
-def build(machine: Machine) -> str:
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def build(machine: Machine, say: Callable[[str], None] = say) -> str:
     """Answers the name of the image."""
     images = default_arguments(ROOT / "Dockerfile")
     builder, debian, base = (images[name] for name in ("BUILDER_IMAGE", "DEBIAN_IMAGE", "BASE_IMAGE"))
@@ -31,11 +36,13 @@ def build(machine: Machine) -> str:
         options += ["--pull=never", *mounts(machine.scratch)]
     done = run(
         str(ROOT / "scripts" / "image.sh"), *options, seconds=BUILD_SECONDS, env=machine.environment | {"ENGINE": "podman"})
-    say(done.stdout[-600:])
-    return done.stdout.split("building ")[1].split()[0]
+    image = done.stdout.split("building ")[1].split()[0]
+    size = machine.podman("image", "inspect", "--format", "{{.Size}}", image, inside=False).stdout.strip()
+    say(f"{image}: {int(size) / 1e6:.1f} MB")
+    return image
 
 
-def provide_applications(machine: Machine, manifest: Path) -> None:
+def provide_applications(machine: Machine, manifest: Path, say: Callable[[str], None] = say) -> None:
     """The images of the demo's applications: their own, or one stand-in under the names of all."""
     documents = [one for one in yaml.safe_load_all(manifest.read_text()) if one]
     pods = [one["spec"]["template"]["spec"] for one in documents if one["kind"] == "Deployment"]
@@ -48,10 +55,6 @@ def provide_applications(machine: Machine, manifest: Path) -> None:
         machine.podman(
             "build", "--network", "host", "--pull=never", *tags, "--file", str(directory / "Dockerfile.app"), str(directory),
             inside=False, seconds=BUILD_SECONDS)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

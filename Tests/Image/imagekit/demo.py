@@ -17,13 +17,13 @@ from .playable import named, playable
 from .services import Service, serve
 
 NAMESPACE = "sidecar-demo"
-NETWORK = "pods"
 #: Not one of podman's own, which begin at 10.88.0.0.
 SUBNETS = ("10.64.77.0/24", "fd00:64:77::/64")
 ADDRESSES = {"web": "10.64.77.10", "client": "10.64.77.11"}
 WEB_SERVICE_ADDRESS = "10.96.0.10"
 MONITOR_PORT = 8081
 READY_SECONDS = 60
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 class Demo:
@@ -36,7 +36,9 @@ class Demo:
         self.volumes = {name: Volume(machine.scratch / f"{name}-tls", self.secret(name)) for name in ADDRESSES}
         port = named(self.documents, "Service", "web")["spec"]["ports"][0]["port"]
         self.web = Service("web", NAMESPACE, WEB_SERVICE_ADDRESS, port, ADDRESSES["web"], target_port=8080)
-        machine.add_network(NETWORK, *SUBNETS)
+        # podman keeps leases by the network's name, of runs that were broken off too.
+        self.network = f"{machine.namespace}-pods"
+        machine.add_network(self.network, *SUBNETS)
 
     def pair(self, name: str) -> Pair:
         """What `sidecar certs secrets` makes for a workload."""
@@ -60,7 +62,7 @@ class Demo:
         documents = playable(self.documents, workload, secrets, hosts={self.web.address: self.web.names})
         file = self.machine.scratch / f"{workload}.yaml"
         file.write_text(yaml.safe_dump_all(documents, sort_keys=False))
-        self.machine.podman("kube", "play", "--network", NETWORK, "--ip", ADDRESSES[workload], str(file), seconds=180)
+        self.machine.podman("kube", "play", "--network", self.network, "--ip", ADDRESSES[workload], str(file), seconds=180)
 
     def wait_ready(self, workload: str) -> None:
         def ready() -> bool:
@@ -88,6 +90,13 @@ class Demo:
     def logs(self, workload: str, container: str) -> str:
         done = self.machine.podman("logs", f"{workload}-{container}", check=False)
         return done.stdout + done.stderr
+
+    def probes(self, workload: str) -> list[str]:
+        """The paths that a kubelet asks the pod for, of the application's containers and of the sidecar."""
+        containers = named(self.documents, "Deployment", workload)["spec"]["template"]["spec"]["containers"]
+        requests = [one[kind]["httpGet"] for one in containers for kind in PROBES if kind in one]
+        assert {one["port"] for one in requests} == {MONITOR_PORT}
+        return sorted({one["path"] for one in requests})
 
     def ask(self, workload: str, path: str) -> tuple[int, str]:
         """The monitor port from outside the pod, as a kubelet asks; status 0 when nobody answers."""
@@ -121,19 +130,20 @@ class Demo:
             "exec", "client-client", "curl", "--silent", "--show-error", "--max-time", str(seconds), *arguments, check=False)
 
     def sidecar_in(self, workload: str, *arguments: str) -> subprocess.CompletedProcess:
-        """Another container in the pod with what `init` is allowed, as `kubectl debug` adds one."""
+        """Another container in the pod with the settings of `init` and what it is allowed, as `kubectl debug` adds one."""
         init = named(self.documents, "Deployment", workload)["spec"]["template"]["spec"]["initContainers"][0]
         assert init["name"] == "sidecar-init"
         granted = [option for name in init["securityContext"]["capabilities"]["add"] for option in ("--cap-add", name)]
+        settings = [option for one in init.get("env", []) for option in ("--env", f"{one['name']}={one['value']}")]
         return self.machine.podman(
-            "run", "--rm", "--pod", workload, "--user", "0", "--read-only", "--cap-drop", "ALL", *granted,
+            "run", "--rm", "--pod", workload, "--user", "0", "--read-only", "--cap-drop", "ALL", *granted, *settings,
             "--security-opt", "no-new-privileges", init["image"], *arguments, check=False)
 
     def stranger(self, *arguments: str, seconds: int = 5) -> subprocess.CompletedProcess:
         """curl in a container of its own on the pods' network, without a sidecar."""
         image = named(self.documents, "Deployment", "client")["spec"]["template"]["spec"]["containers"][-1]["image"]
         return self.machine.podman(
-            "run", "--rm", "--network", NETWORK, "--entrypoint", "curl", image, "--silent", "--show-error",
+            "run", "--rm", "--network", self.network, "--entrypoint", "curl", image, "--silent", "--show-error",
             "--max-time", str(seconds), *arguments, check=False)
 
     def remove(self) -> None:

@@ -3,6 +3,7 @@ machine's containers is touched, and nothing stays behind."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import resource
@@ -16,6 +17,7 @@ RUNTIMES = ("runc", "crun")
 RUNTIME_WRAPPER = Path(__file__).with_name("oci_runtime.py")
 #: How the wrapper starts containers: as Kubernetes (containerd, CRI-O) does, as dockerd does, as podman itself does.
 KUBERNETES, DOCKER, PODMAN = "kubernetes", "docker", "podman"
+CGROUPS = Path("/sys/fs/cgroup")
 #: States of a container whose process has ended, before and after podman has cleaned up.
 ENDED = {"stopped", "exited"}
 NUMBERS = itertools.count()
@@ -76,7 +78,6 @@ events_logger = "file"
 lock_type = "file"
 runtime = "{KUBERNETES}"
 runtime_supports_json = ["{KUBERNETES}", "{DOCKER}", "{PODMAN}"]
-static_dir = "{self.directory}/libpod"
 tmp_dir = "{self.directory}/run/libpod"
 volume_path = "{self.directory}/volumes"
 infra_image = ""
@@ -106,6 +107,10 @@ network_config_dir = "{self.directory}/networks"
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.directory}/")]):
             run("umount", "--lazy", mount, check=False)
         run("ip", "netns", "del", self.namespace, check=False)
+        for parent in (CGROUPS / "libpod_parent", *CGROUPS.glob("*/libpod_parent")):
+            for group, _, _ in os.walk(parent, topdown=False):
+                with contextlib.suppress(OSError):  # in use by another podman
+                    os.rmdir(group)
         shutil.rmtree(self.scratch if self.is_kept else self.directory, ignore_errors=True)
 
 

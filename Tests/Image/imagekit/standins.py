@@ -7,7 +7,6 @@ mounted from this machine while building.
 from __future__ import annotations
 
 import json
-import platform
 import re
 import shutil
 import subprocess
@@ -112,6 +111,7 @@ def bundle_authorities(root: Path) -> None:
 
 def mmdebstrap(suite: str, target: Path, packages: str, variant: str) -> None:
     part = target.with_name(f"part-{target.name}")
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was broken off
     options = ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
     done = run(
         "mmdebstrap", "--quiet", f"--variant={variant}", f"--include={packages}", *options, suite, str(part),
@@ -123,6 +123,8 @@ def mmdebstrap(suite: str, target: Path, packages: str, variant: str) -> None:
 
 def toolchain() -> Path:
     """The directory above `usr` of the Swift toolchain on this machine."""
+    if not shutil.which("swift"):
+        raise RuntimeError("no Swift toolchain on this machine to mount into the stand-in for the builder's image")
     described = run("swift", "-print-target-info").stdout
     resources = Path(json.loads(described)["paths"]["runtimeResourcePath"])
     root = resources.parents[2]
@@ -148,7 +150,3 @@ def mounts(directory: Path) -> list[str]:
         file.write_text(configuration + "[safe]\n\tdirectory = *\n")
         options += ["--volume", f"{file}:/etc/gitconfig:ro"]
     return options
-
-
-def architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
