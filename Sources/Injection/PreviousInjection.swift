@@ -28,8 +28,6 @@ enum PreviousInjection {
         let sidecar = (pod.initContainers + pod.containers).first { $0.name == SidecarPlan.container }
         let variable = sidecar?["env"]?.array?.first { $0["name"]?.string == "APP_PROBES" }
         guard let text = variable?["value"]?.string else { return ManifestObject() }
-        // Escaped against Kubernetes' own references to variables.
-        let plain = text.split(separator: "$$(", omittingEmptySubsequences: false).joined(separator: "$(")
-        return (try? JSONReader.read(Array(plain.utf8)))?.object ?? ManifestObject()
+        return (try? JSONReader.read(Array(SidecarPlan.plain(text).utf8)))?.object ?? ManifestObject()
     }
 }

@@ -165,9 +165,14 @@ struct SidecarPlan {
         ["name": .string(name), "value": .string(escaped(value))]
     }
 
-    /// Kubernetes would put other variables in place of `$(NAME)`.
+    /// Kubernetes puts other variables in place of `$(NAME)`, and one dollar sign in place of two.
     private static func escaped(_ value: String) -> String {
-        value.split(separator: "$(", omittingEmptySubsequences: false).joined(separator: "$$(")
+        value.split(separator: "$", omittingEmptySubsequences: false).joined(separator: "$$")
+    }
+
+    /// What `escaped` was given.
+    static func plain(_ value: String) -> String {
+        value.split(separator: "$$", omittingEmptySubsequences: false).joined(separator: "$")
     }
 
     private func securityContext(user: Int, capabilities: [String]) -> ManifestValue {
