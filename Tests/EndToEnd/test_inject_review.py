@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -54,3 +55,79 @@ def test_documents_divided_by_a_carriage_return(inject) -> None:
     # Without a newline before the marker kubectl sees one document.
     refused = inject(f"{POD}---\n{POD}".replace("\n", "\r"))
     assert refused.returncode == 1 and b"a second document begins" in refused.stderr
+
+
+def expanded(value: str) -> str:
+    """As the kubelet reads a value when no variable of that name is set: `$$` is `$`, `$(NAME)` stays."""
+    found, rest = "", value
+    while rest:
+        taken = 2 if rest.startswith("$$") else 1
+        found, rest = found + rest[0], rest[taken:]
+        if taken == 1 and found[-1] == "$" and rest.startswith("(") and ")" in rest:
+            raise AssertionError(f"{value} refers to a variable")
+    return found
+
+
+@pytest.mark.parametrize("text", ["$(HOME)", "$$(HOME)", "$$$(HOME)", "a$$b", "$", "$$", "a$", "$((", "$x", "()$"])
+def test_dollar_signs_reach_the_sidecar_as_they_were_written(inject, text: str) -> None:
+    pod = yaml.safe_load(POD)
+    pod["metadata"]["annotations"] = {"sidecar.mtls.dev/outbound-verify": "san:" + text}
+    pod["spec"]["containers"][0]["readinessProbe"] = {"httpGet": {"path": "/" + text, "port": 80}}
+    first = inject(yaml.safe_dump(pod))
+    [thing] = objects(first)
+    variables = injection.environment(injection.sidecar(thing))
+    assert expanded(variables["OUTBOUND_VERIFY"]) == "san:" + text
+    assert json.loads(expanded(variables["APP_PROBES"]))["/app-health/app/readyz"]["httpGet"]["path"] == "/" + text
+    [explicit] = objects(inject(first.stdout, "--mode", "explicit"))
+    assert injection.without_sidecar(explicit) == pod | {"metadata": {"name": "web", "annotations": pod["metadata"]["annotations"]}}
+
+
+TEMPLATE = "{spec: {containers: [{name: a, image: b}]}}"
+
+
+@pytest.mark.parametrize("text, kind", [
+    (f"apiVersion: argoproj.io/v1\nkind: Rollout\nspec: {{template: {TEMPLATE}}}", "Rollout of argoproj.io/v1"),
+    (f"apiVersion: extensions/v1beta1\nkind: Deployment\nspec: {{template: {TEMPLATE}}}",
+     "Deployment of extensions/v1beta1"),
+    (f"kind: Deployment\nspec: {{template: {TEMPLATE}}}", "Deployment without an apiVersion"),
+    (f"apiVersion: v1\nkind: PodTemplate\ntemplate: {TEMPLATE}", "PodTemplate of v1"),
+    (f"apiVersion: batch.volcano.sh/v1\nkind: CronJob\nspec: {{jobTemplate: {{spec: {{template: {TEMPLATE}}}}}}}",
+     "CronJob of batch.volcano.sh/v1"),
+])
+def test_pods_of_kinds_that_are_not_known_are_not_passed_over_in_silence(inject, text: str, kind: str) -> None:
+    result = inject(text)
+    assert result.returncode == 0 and result.stdout.decode() == text
+    assert f"{kind} is not known here, though it has pods: only the webhook" in result.stderr.decode()
+
+
+def test_lists_in_lists(inject) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+           "spec": {"containers": [{"name": "a", "image": "b"}]}}
+    for dump in (yaml.safe_dump, json.dumps):
+        text = dump(wrapped([wrapped([pod, wrapped([pod])]), pod]))
+        thing = yaml.safe_load(inject(text).stdout)
+        inner = thing["items"][0]["items"]
+        for one in (inner[0], inner[1]["items"][0], thing["items"][1]):
+            assert injection.is_injected(one) and injection.without_sidecar(one) == pod
+
+
+def wrapped(items: list[dict]) -> dict:
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+@pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps])
+def test_items_of_a_typed_list_need_not_say_their_kind(inject, dump) -> None:
+    item = {"metadata": {"name": "w"}, "spec": {"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}}
+    result = inject(dump({"apiVersion": "apps/v1", "kind": "DeploymentList", "items": [item]}))
+    assert b"Deployment w: injected" in result.stderr
+    [after] = yaml.safe_load(result.stdout)["items"]
+    assert set(after) == {"metadata", "spec"}
+    assert injection.without_sidecar(after | {"apiVersion": "apps/v1", "kind": "Deployment"})["spec"] == item["spec"]
+
+
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+def test_a_wish_on_the_workload_itself_is_told_to_be_in_vain(inject, field: str) -> None:
+    result = inject(
+        f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{{field}: {{sidecar.mtls.dev/inject: 'false'}}}}\n"
+        f"spec: {{template: {TEMPLATE}}}\n")
+    assert f"has no effect: put it into spec.template.metadata.{field}" in result.stderr.decode()
