@@ -31,6 +31,7 @@ struct PodWishes {
                 readVariable(member.key, Variable.name(name), text)
             }
         }
+        problems += resources.problems
     }
 
     private mutating func readVariable(_ key: String, _ variable: String, _ text: String) {
@@ -77,7 +78,7 @@ struct PodWishes {
     private mutating func readQuantity(
         _ name: Annotation.Name, _ text: String, _ place: WritableKeyPath<SidecarResources, String?>
     ) {
-        guard text.isEmpty || KubernetesName.isQuantity(text) else {
+        guard text.isEmpty || KubernetesName.quantity(text) != nil else {
             return complain(name, text, "a quantity like 50m or 64Mi, or empty for none")
         }
         resources[keyPath: place] = text.isEmpty ? nil : text

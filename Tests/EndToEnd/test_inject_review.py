@@ -131,3 +131,45 @@ def test_a_wish_on_the_workload_itself_is_told_to_be_in_vain(inject, field: str)
         f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{{field}: {{sidecar.mtls.dev/inject: 'false'}}}}\n"
         f"spec: {{template: {TEMPLATE}}}\n")
     assert f"has no effect: put it into spec.template.metadata.{field}" in result.stderr.decode()
+
+
+def annotated(**values: str) -> str:
+    pod = yaml.safe_load(POD)
+    pod["metadata"]["annotations"] = {"sidecar.mtls.dev/" + name.replace("_", "-"): v for name, v in values.items()}
+    return yaml.safe_dump(pod)
+
+
+def test_every_container_of_the_sidecar_has_the_limits_that_a_quota_may_ask_for(inject) -> None:
+    wish = {"cpu_request": "50m", "cpu_limit": "50m", "memory_request": "64Mi", "memory_limit": "64Mi"}
+    for options in ([], ["--no-native-sidecars"], ["--mode", "explicit"]):
+        [thing] = objects(inject(annotated(**wish), *options))
+        spec = thing["spec"]
+        ours = [c for c in spec.get("initContainers", []) + spec["containers"] if c["name"].startswith("sidecar")]
+        assert len(ours) == (1 if options[-1:] == ["explicit"] else 2)
+        for container in ours:
+            assert container["resources"]["limits"] == container["resources"]["requests"] == {
+                "cpu": "50m", "memory": "64Mi"}
+
+
+@pytest.mark.parametrize("wish, below", [
+    ({"cpu_limit": "9m"}, True), ({"cpu_limit": "0.009"}, True), ({"cpu_limit": "10m"}, False),
+    ({"cpu_limit": "0.01"}, False), ({"memory_limit": "32M"}, True), ({"memory_limit": "32Mi"}, False),
+    ({"memory_request": "1Gi"}, True), ({"memory_request": "1Gi", "memory_limit": ""}, False),
+    ({"memory_request": "268435456"}, False), ({"memory_request": "268435457"}, True),
+])
+def test_a_limit_below_its_request_is_refused(inject, wish: dict[str, str], below: bool) -> None:
+    result = inject(annotated(**wish))
+    assert result.returncode == (1 if below else 0), result.stderr
+    assert (b"is below its" in result.stderr) == below
+
+
+@pytest.mark.parametrize("name, fits", [
+    ("web", True), ("1web", False), ("web.v1", False), ("w" * 58, True), ("w" * 59, False),
+])
+def test_a_service_gets_a_name_that_kubernetes_takes(inject, name: str, fits: bool) -> None:
+    result = inject(
+        f"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: {name}}}\n"
+        "spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, "
+        "spec: {containers: [{name: a, image: b}]}}}\n", "--mode", "explicit", "--service")
+    assert [thing["kind"] for thing in objects(result)] == ["StatefulSet"] + ["Service"] * fits
+    assert (b"is no name of a Service" in result.stderr) != fits
