@@ -53,12 +53,10 @@ struct PodWishes {
             }
             mode = value
         case .tlsSecret:
-            guard KubernetesName.isSubdomain(text) else { return complain(name, text, "the name of a Secret") }
+            guard InjectionSettings.isSecretName(text) else { return complain(name, text, "the name of a Secret") }
             tlsSecret = text
         case .image:
-            guard !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 0x20 }) else {
-                return complain(name, text, "the name of an image")
-            }
+            guard InjectionSettings.isImage(text) else { return complain(name, text, "the name of an image") }
             image = text
         case .job:
             guard text == PodWishes.quitByApplication else { return complain(name, text, PodWishes.quitByApplication) }

@@ -173,3 +173,33 @@ def test_a_service_gets_a_name_that_kubernetes_takes(inject, name: str, fits: bo
         "spec: {containers: [{name: a, image: b}]}}}\n", "--mode", "explicit", "--service")
     assert [thing["kind"] for thing in objects(result)] == ["StatefulSet"] + ["Service"] * fits
     assert (b"is no name of a Service" in result.stderr) != fits
+
+
+def test_a_copied_status_costs_a_pod_no_container_of_its_own(inject) -> None:
+    result = inject(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: {sidecar.mtls.dev/status: '{}'}}\n"
+        "spec:\n  volumes: [{name: sidecar-tls, emptyDir: {}}]\n"
+        "  containers: [{name: sidecar, image: x}, {name: sidecar-init, image: y}, {name: app, image: z}]\n")
+    assert result.returncode == 1
+    for name in ("container is named \"sidecar\"", "container is named \"sidecar-init\"", "volume is named \"sidecar-tls\""):
+        assert name in result.stderr.decode()
+
+
+@pytest.mark.parametrize("options", [
+    ["--image", ""], ["--image", "a b"], ["--tls-secret", ""], ["--tls-secret", "My_Secret"],
+])
+@pytest.mark.parametrize("command", [["inject", "-f", "-"], ["webhook"]], ids=lambda command: command[0])
+def test_options_that_no_pod_could_have_are_wrong_usage(binary, command: list[str], options: list[str]) -> None:
+    result = subprocess.run([str(binary), *command, *options], input=POD, capture_output=True, text=True, timeout=20)
+    assert result.returncode == 2 and result.stdout == ""
+    assert f'{options[0]} is "{options[1]}" and must be the name of' in result.stderr
+
+
+def test_the_note_of_a_hook_is_true_of_every_hook_that_has_one(inject) -> None:
+    hooks = {"a": {"preStop": {"httpGet": {"port": 9}}}, "b": {"postStart": {"httpGet": {"port": 9, "host": "example.org"}}},
+             "c": {"preStop": {"tcpSocket": {"port": 9, "host": ""}}}, "d": {"preStop": {"exec": {"command": ["a"]}}}}
+    pod = yaml.safe_load(POD)
+    pod["spec"]["containers"] = [{"name": name, "image": "x", "lifecycle": hook} for name, hook in hooks.items()]
+    notes = [line for line in inject(yaml.safe_dump(pod)).stderr.decode().splitlines() if "hook" in line]
+    assert [line.partition("container \"")[2][0] for line in notes] == ["a", "c"]
+    assert all("refused unless the annotation sidecar.mtls.dev/exclude-inbound-ports leaves its port out" in n for n in notes)
