@@ -57,12 +57,13 @@ enum Caveats {
         }
         for container in pod.runningContainers {
             for hook in ["postStart", "preStop"] {
-                guard let action = container["lifecycle"]?[hook], action["httpGet"] != nil || action["tcpSocket"] != nil
+                let action = container["lifecycle"]?[hook]
+                guard let target = action?["httpGet"] ?? action?["tcpSocket"], (target["host"]?.string ?? "").isEmpty
                 else { continue }
                 sentences.append(
-                    "container \"\(container.name)\": its \(hook) hook comes from the kubelet without mutual TLS and will be "
-                        + "refused: use exec, or leave its port out by the annotation "
-                        + Variable.annotation("EXCLUDE_INBOUND_PORTS"))
+                    "container \"\(container.name)\": its \(hook) hook comes from the kubelet without mutual TLS and is "
+                        + "refused unless the annotation \(Variable.annotation("EXCLUDE_INBOUND_PORTS")) leaves its port "
+                        + "out: do so, or use exec")
             }
         }
         return sentences

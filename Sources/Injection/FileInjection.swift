@@ -95,21 +95,44 @@ package struct FileInjection {
             complain(node.position.line, "the document is no Kubernetes object: it has no kind")
             return nil
         }
-        guard kind.hasSuffix("List"), let items = value["items"]?.array, let itemsNode = node["items"] else {
-            return injected(value, node.position.line)
+        return kind.hasSuffix("List") ? list(object, kind, node) : injected(value, node.position.line)
+    }
+
+    /// A list's items, also those of a list in a list. One that says no kind is of the list's, as for kubectl.
+    private mutating func list(_ object: ManifestObject, _ kind: String, _ node: YAMLNode) -> ManifestValue {
+        guard let items = object["items"]?.array, let itemsNode = node["items"] else {
+            return injected(.object(object), node.position.line)
         }
         var list = object
         var newItems: [ManifestValue] = []
         for (index, item) in items.enumerated() {
-            newItems.append(injected(item, FileInjection.line(of: index, in: itemsNode)))
+            let place = FileInjection.item(index, of: itemsNode)
+            if let inner = item.object, let innerKind = item["kind"]?.string, innerKind.hasSuffix("List") {
+                newItems.append(self.list(inner, innerKind, place))
+            } else {
+                newItems.append(self.item(item, of: object, kind, place.position.line))
+            }
         }
         list["items"] = .array(newItems)
         return .object(list)
     }
 
-    private static func line(of index: Int, in node: YAMLNode) -> Int {
-        guard case .sequence(let items) = node.content, items.indices.contains(index) else { return node.position.line }
-        return items[index].position.line
+    private mutating func item(
+        _ item: ManifestValue, of list: ManifestObject, _ listKind: String, _ line: Int
+    ) -> ManifestValue {
+        guard listKind != "List", var object = item.object, object["kind"] == nil else { return injected(item, line) }
+        let saysVersion = object["apiVersion"] != nil
+        object["kind"] = .string(String(listKind.dropLast("List".count)))
+        if !saysVersion { object["apiVersion"] = list["apiVersion"] }
+        guard var result = injected(.object(object), line).object else { return item }
+        result["kind"] = nil
+        if !saysVersion { result["apiVersion"] = nil }
+        return .object(result)
+    }
+
+    private static func item(_ index: Int, of node: YAMLNode) -> YAMLNode {
+        guard case .sequence(let items) = node.content, items.indices.contains(index) else { return node }
+        return items[index]
     }
 
     // MARK: objects

@@ -35,6 +35,15 @@ package struct InjectionSettings: Sendable {
     }
 }
 
+extension InjectionSettings {
+    /// An image's name as far as it is looked at: the API server looks no closer.
+    package static func isImage(_ text: String) -> Bool {
+        !text.isEmpty && text.unicodeScalars.allSatisfy { $0.isASCII && $0.value > 0x20 }
+    }
+
+    package static func isSecretName(_ text: String) -> Bool { KubernetesName.isSubdomain(text) }
+}
+
 /// How traffic reaches the proxy.
 package enum InjectionMode: String, Sendable, CaseIterable {
     /// Captured in the kernel: the application needs no change.

@@ -15,7 +15,7 @@ package struct Injector: Sendable {
             return .skipped(SkipReason("it has no kind", isNoteworthy: false))
         }
         guard let kind = WorkloadKind(kind: name, apiVersion: object["apiVersion"]?.string ?? "") else {
-            return .skipped(SkipReason("\(name) is no kind with pods", isNoteworthy: false))
+            return .skipped(Injector.unknown(name, object))
         }
         let pod: Pod
         do throws(Pod.Malformed) {
@@ -35,7 +35,7 @@ package struct Injector: Sendable {
         case .injected(let new, let warnings):
             let result = object.replacing(kind.podPath) { new.merged(into: $0) }
             return .injected(
-                object.operations(to: result), warnings: warnings + Injector.misplacedAnnotations(object, kind))
+                object.operations(to: result), warnings: warnings + Injector.misplacedWishes(object, kind))
         }
     }
 
@@ -66,6 +66,19 @@ package struct Injector: Sendable {
     }
 
     // MARK: who takes part
+
+    /// A kind that injection does not know. It may make pods all the same.
+    private static func unknown(_ name: String, _ object: ManifestValue) -> SkipReason {
+        let spec = object["spec"]
+        let templates = [spec?["template"], object["template"], spec?["jobTemplate"]?["spec"]?["template"]]
+        guard name == "Pod" || templates.contains(where: { $0?["spec"]?["containers"] != nil }) else {
+            return SkipReason("\(name) is no kind with pods", isNoteworthy: false)
+        }
+        let origin = object["apiVersion"]?.string.map { "\(name) of \($0)" } ?? "\(name) without an apiVersion"
+        return SkipReason(
+            "\(origin) is not known here, though it has pods: only the webhook puts the sidecar into them",
+            isNoteworthy: true)
+    }
 
     private enum Participation {
         case takesPart
@@ -221,12 +234,15 @@ package struct Injector: Sendable {
         }
     }
 
-    /// Annotations on the workload itself say nothing about its pods.
-    private static func misplacedAnnotations(_ object: ManifestValue, _ kind: WorkloadKind) -> [String] {
-        guard kind != .pod, let annotations = object["metadata"]?["annotations"]?.object else { return [] }
-        return annotations.keys.filter { $0.hasPrefix(Annotation.prefix) }.map {
-            "the annotation \($0) of the \(kind.rawValue) itself has no effect: put it into "
-                + (kind.podPath.tokens + ["metadata", "annotations"]).joined(separator: ".")
+    /// What is written on the workload itself says nothing about its pods.
+    private static func misplacedWishes(_ object: ManifestValue, _ kind: WorkloadKind) -> [String] {
+        guard kind != .pod else { return [] }
+        return [("annotation", "annotations"), ("label", "labels")].flatMap { word, field in
+            let members = object["metadata"]?[field]?.object ?? ManifestObject()
+            return members.keys.filter { $0.hasPrefix(Annotation.prefix) }.map {
+                "the \(word) \($0) of the \(kind.rawValue) itself has no effect: put it into "
+                    + (kind.podPath.tokens + ["metadata", field]).joined(separator: ".")
+            }
         }
     }
 }

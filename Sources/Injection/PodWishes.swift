@@ -31,6 +31,7 @@ struct PodWishes {
                 readVariable(member.key, Variable.name(name), text)
             }
         }
+        problems += resources.problems
     }
 
     private mutating func readVariable(_ key: String, _ variable: String, _ text: String) {
@@ -52,12 +53,10 @@ struct PodWishes {
             }
             mode = value
         case .tlsSecret:
-            guard KubernetesName.isSubdomain(text) else { return complain(name, text, "the name of a Secret") }
+            guard InjectionSettings.isSecretName(text) else { return complain(name, text, "the name of a Secret") }
             tlsSecret = text
         case .image:
-            guard !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 0x20 }) else {
-                return complain(name, text, "the name of an image")
-            }
+            guard InjectionSettings.isImage(text) else { return complain(name, text, "the name of an image") }
             image = text
         case .job:
             guard text == PodWishes.quitByApplication else { return complain(name, text, PodWishes.quitByApplication) }
@@ -77,7 +76,7 @@ struct PodWishes {
     private mutating func readQuantity(
         _ name: Annotation.Name, _ text: String, _ place: WritableKeyPath<SidecarResources, String?>
     ) {
-        guard text.isEmpty || KubernetesName.isQuantity(text) else {
+        guard text.isEmpty || KubernetesName.quantity(text) != nil else {
             return complain(name, text, "a quantity like 50m or 64Mi, or empty for none")
         }
         resources[keyPath: place] = text.isEmpty ? nil : text

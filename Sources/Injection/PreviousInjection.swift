@@ -7,13 +7,13 @@ enum PreviousInjection {
         var pod = pod
         let probes = originalProbes(pod)
         for list in Pod.ContainerList.allCases {
-            pod[list] = pod[list].filter { ![SidecarPlan.container, SidecarPlan.initContainer].contains($0.name) }.map {
+            pod[list] = pod[list].filter { !isInjected($0) }.map {
                 var container = $0
                 ProbeRewrite.restore(&container, from: probes)
                 return container
             }
         }
-        pod.volumes = pod.volumes.filter { $0.name != SidecarPlan.volume }
+        pod.volumes = pod.volumes.filter { $0.name != SidecarPlan.volume || $0["secret"] == nil }
         pod.annotations[Annotation.Name.status.key] = nil
         // A name that injection chose, of a container that is no more.
         if let name = pod.annotations[Annotation.defaultContainer]?.string,
@@ -22,6 +22,15 @@ enum PreviousInjection {
             pod.annotations[Annotation.defaultContainer] = nil
         }
         return pod
+    }
+
+    /// Not by the name alone: a status that was copied into another pod must not cost that pod a container of its own.
+    private static func isInjected(_ container: ManifestObject) -> Bool {
+        switch container.name {
+        case SidecarPlan.container: container["args"] == ["run"]
+        case SidecarPlan.initContainer: container["args"] == ["init"]
+        case _: false
+        }
     }
 
     private static func originalProbes(_ pod: Pod) -> [String: ManifestValue] {

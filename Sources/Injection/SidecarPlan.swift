@@ -94,7 +94,7 @@ struct SidecarPlan {
             "name": .string(SidecarPlan.initContainer), "image": .string(image),
             "imagePullPolicy": .string(imagePullPolicy), "args": ["init"],
             "env": .array(sortedVariables { !isForRunOnly.contains($0) }),
-            "resources": SidecarResources.initial.value,
+            "resources": resources.value,
             "securityContext": securityContext(user: 0, capabilities: ["NET_ADMIN", "NET_RAW"]),
         ]
     }

@@ -1,6 +1,8 @@
 import Manifest
 
-/// What the sidecar's container asks of the node. nil leaves a value out.
+/// What the sidecar's containers ask of the node, both the same: `sidecar-init` has ended when the others run, so its
+/// request costs nothing, and a quota or a class of service that wants limits of every container gets them. nil leaves
+/// a value out.
 package struct SidecarResources: Sendable, Equatable {
     /// A pod autoscaler needs a request of every container.
     package var cpuRequest: String? = "10m"
@@ -10,13 +12,25 @@ package struct SidecarResources: Sendable, Equatable {
 
     package init() {}
 
-    /// For a container that only runs at the start.
-    static let initial: SidecarResources = {
-        var resources = SidecarResources()
-        resources.memoryRequest = "16Mi"
-        resources.memoryLimit = "64Mi"
-        return resources
-    }()
+    /// Where a limit is below its request, which Kubernetes refuses: a sentence each.
+    var problems: [String] {
+        [
+            SidecarResources.problem(Annotation.Name.cpuLimit, cpuLimit, Annotation.Name.cpuRequest, cpuRequest),
+            SidecarResources.problem(
+                Annotation.Name.memoryLimit, memoryLimit, Annotation.Name.memoryRequest, memoryRequest),
+        ].compactMap(\.self)
+    }
+
+    private static func problem(
+        _ limitName: Annotation.Name, _ limit: String?, _ requestName: Annotation.Name, _ request: String?
+    ) -> String? {
+        guard let limit, let request, let most = KubernetesName.quantity(limit),
+            let least = KubernetesName.quantity(request), most < least
+        else { return nil }
+        return
+            "the sidecar's \(limitName.rawValue) \(limit) is below its \(requestName.rawValue) \(request): raise the "
+            + "annotation \(limitName.key), or lower \(requestName.key)"
+    }
 
     var value: ManifestValue {
         var result = ManifestObject()

@@ -3,8 +3,6 @@ import Manifest
 /// The Service by which peers reach a pod's mTLS port in the explicit mode.
 enum SidecarService {
     static let suffix = "-mtls"
-    /// What a name of a Service may be long.
-    private static let maximumName = 63
 
     struct Unsuitable: Error { let reason: String }
 
@@ -15,8 +13,10 @@ enum SidecarService {
             throw Unsuitable(reason: "a Service needs the name of what it serves, and this has none")
         }
         let name = owner + suffix
-        guard name.utf8.count <= maximumName else {
-            throw Unsuitable(reason: "the Service's name \(name) is longer than \(maximumName) characters")
+        guard KubernetesName.isServiceName(name) else {
+            throw Unsuitable(
+                reason: "\(name) is no name of a Service, which has up to \(KubernetesName.maximumLabel) small "
+                    + "letters, digits and hyphens and begins with a letter")
         }
         let labels = selector(object, kind).filter { !$0.key.hasPrefix(Annotation.prefix) }
         guard !labels.isEmpty else {

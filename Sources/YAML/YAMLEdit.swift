@@ -70,24 +70,38 @@ package struct YAMLEdit {
     }
 
     private init(_ bytes: ArraySlice<UInt8>, _ precedingLines: Int) {
-        var lines: [ArraySlice<UInt8>] = []
-        var rest = bytes
-        while let newline = rest.firstIndex(of: UInt8(ascii: "\n")) {
-            lines.append(rest[...newline])
-            rest = rest[(newline + 1)...]
-        }
-        if !rest.isEmpty { lines.append(rest) }
-        self.lines = lines
+        lines = YAMLEdit.lines(bytes)
         self.precedingLines = precedingLines
         lineEnd = lines.first?.suffix(2).elementsEqual([0x0d, 0x0a]) == true ? "\r\n" : "\n"
     }
 
-    /// libyaml ends lines at more characters than this does.
-    private var hasPlainLines: Bool {
-        let others: [[UInt8]] = [[0xc2, 0x85], [0xe2, 0x80, 0xa8], [0xe2, 0x80, 0xa9]]
-        return lines.allSatisfy { line in
-            !line.dropLast(2).contains(0x0d) && !others.contains { line.contains($0) }
+    /// Divided where libyaml counts a line, so that its positions lead to these lines: also after a carriage return alone.
+    private static func lines(_ bytes: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        var lines: [ArraySlice<UInt8>] = []
+        var start = bytes.startIndex
+        for index in bytes.indices {
+            let isEnd =
+                switch bytes[index] {
+                case 0x0a: true
+                case 0x0d: index + 1 == bytes.endIndex || bytes[index + 1] != 0x0a
+                case 0x85, 0xa8, 0xa9: rareBreaks.contains { bytes[start...index].suffix($0.count) == $0[...] }
+                case _: false
+                }
+            guard isEnd else { continue }
+            lines.append(bytes[start...index])
+            start = index + 1
         }
+        if start < bytes.endIndex { lines.append(bytes[start...]) }
+        return lines
+    }
+
+    /// U+0085, U+2028 and U+2029.
+    private static let rareBreaks: [[UInt8]] = [[0xc2, 0x85], [0xe2, 0x80, 0xa8], [0xe2, 0x80, 0xa9]]
+
+    /// Whether all lines end as files' lines do. Only the last one may have no end.
+    private var hasPlainLines: Bool {
+        lines.dropLast().allSatisfy { $0.last == UInt8(ascii: "\n") }
+            && lines.last?.last != 0x0d && !YAMLEdit.rareBreaks.contains { lines.last?.suffix($0.count) == $0[...] }
     }
 
     private mutating func document(_ root: YAMLNode, _ object: ManifestObject) throws(Unsuitable) {

@@ -26,6 +26,7 @@ enum Environment {
         }
     }
 
+    /// As it was set for this program, without what Kubernetes says of Services.
     static var variables: [String: String] {
         var variables: [String: String] = [:]
         var next = unsafe environ
@@ -36,7 +37,7 @@ enum Environment {
             }
             unsafe next += 1
         }
-        return variables
+        return ServiceLinks.removed(from: variables)
     }
 }
 

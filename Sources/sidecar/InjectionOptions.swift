@@ -22,6 +22,15 @@ struct InjectionOptions: ParsableArguments {
 
     enum PullPolicy: String, ExpressibleByArgument, CaseIterable { case Always, IfNotPresent, Never }
 
+    func validate() throws {
+        guard InjectionSettings.isImage(image) else {
+            throw ValidationError("--image is \"\(image)\" and must be the name of an image")
+        }
+        guard InjectionSettings.isSecretName(tlsSecret) else {
+            throw ValidationError("--tls-secret is \"\(tlsSecret)\" and must be the name of a Secret")
+        }
+    }
+
     func settings(optIn: InjectionSettings.OptIn) -> InjectionSettings {
         var settings = InjectionSettings(
             optIn: optIn, version: Version.text, problems: InjectionOptions.problems)

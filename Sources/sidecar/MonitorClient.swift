@@ -29,7 +29,7 @@ struct MonitorClient {
     }
 
     private static func portOfEnvironment() throws(FatalError) -> UInt16 {
-        guard let text = unsafe getenv("MONITOR_PORT").map({ unsafe String(cString: $0) }) else { return 8081 }
+        guard let text = Environment.variables["MONITOR_PORT"] else { return 8081 }
         guard text != "0" else {
             throw FatalError("MONITOR_PORT=0 disables the monitor port: set it to a port, there is nobody to ask")
         }

@@ -151,3 +151,24 @@ def test_an_unknown_command_is_a_usage_error(binary):
 
 def test_an_unknown_option_is_a_usage_error(binary):
     assert run_once(binary, ["run", "--fast"], {}).returncode == 2
+
+
+@pytest.mark.parametrize("name", [
+    "MONITOR_PORT", "FORWARD_PORT", "HTTPS_PORT", "TLS_LISTEN_PORT", "OUTBOUND_PROXY_PORT", "INBOUND_CAPTURE_PORT",
+])
+def test_a_service_of_the_namespace_is_no_setting(binary, name):
+    """Kubernetes puts the address of a Service `monitor` into MONITOR_PORT of every container."""
+    link = {name: "tcp://10.96.0.3:80"}
+    host = name.removesuffix("_PORT") + "_SERVICE_HOST"
+    plan = run_once(binary, ["init", "--dry-run"], {})
+    assert plan.returncode == 0
+    assert run_once(binary, ["init", "--dry-run"], link | {host: "10.96.0.3"}).stdout == plan.stdout
+    # Without the Service's other variables somebody has meant it.
+    alone = run_once(binary, ["init", "--dry-run"], link)
+    assert alone.returncode == 1 and "tcp://10.96.0.3:80" in alone.stderr
+
+
+def test_the_helpers_find_the_monitor_port_next_to_a_service_of_its_name(binary):
+    asked = run_once(
+        binary, ["probe", "live"], {"MONITOR_PORT": "udp://10.96.0.3:53", "MONITOR_SERVICE_HOST": "10.96.0.3"})
+    assert asked.returncode != 0 and "8081" in asked.stderr and "MONITOR_PORT" not in asked.stderr, asked.stderr

@@ -179,12 +179,12 @@ import Testing
 
     @Test(arguments: ["50m", "1", "0.5", "64Mi", "1G", "1.25Gi"])
     func quantities(_ text: String) {
-        #expect(KubernetesName.isQuantity(text))
+        #expect(KubernetesName.quantity(text) != nil)
     }
 
     @Test(arguments: ["", "m", "-1", "1.", ".5", "1mm", "1 Mi", "64MiB", "1e3x", "é"])
     func noQuantities(_ text: String) {
-        #expect(!KubernetesName.isQuantity(text))
+        #expect(KubernetesName.quantity(text) == nil)
     }
 
     @Test func problemsOfTheEnvironmentNameTheirAnnotation() {

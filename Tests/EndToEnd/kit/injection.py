@@ -87,7 +87,7 @@ def without_sidecar(thing: dict) -> dict:
         return thing
     spec = template["spec"]
     if is_injected(thing):
-        probes = json.loads((environment(sidecar(thing)).get("APP_PROBES") or "{}").replace("$$(", "$("))
+        probes = json.loads((environment(sidecar(thing)).get("APP_PROBES") or "{}").replace("$$", "$"))
         for container in (spec.get("initContainers") or []) + spec["containers"]:
             restore(container, probes)
         for name in ("initContainers", "containers"):
