@@ -15,7 +15,8 @@ package struct YAMLReader: ~Copyable {
             throw YAMLError(
                 "the document has \(bytes.count) bytes; \(YAMLLimits.bytes) is the most that is read", at: start)
         }
-        let text = bytes.starts(with: YAMLStream.byteOrderMark) ? bytes.dropFirst(3) : bytes
+        var text = bytes.starts(with: YAMLStream.byteOrderMark) ? bytes.dropFirst(3) : bytes
+        if text.first(where: { !YAMLStream.isSpace($0) }) == UInt8(ascii: "{") { text = SurrogatePairs.joined(text) }
         var reader = YAMLReader(events: try YAMLEvents(text, precedingLines: precedingLines))
         return try reader.document()
     }

@@ -203,3 +203,22 @@ def test_the_note_of_a_hook_is_true_of_every_hook_that_has_one(inject) -> None:
     notes = [line for line in inject(yaml.safe_dump(pod)).stderr.decode().splitlines() if "hook" in line]
     assert [line.partition("container \"")[2][0] for line in notes] == ["a", "c"]
     assert all("refused unless the annotation sidecar.mtls.dev/exclude-inbound-ports leaves its port out" in n for n in notes)
+
+
+@pytest.mark.parametrize("text", ["😀", "a😀b😀", "\U0010ffff\U00010000", "\\ud83d\\ude00", "\\😀", "\\\\😀\\"])
+def test_json_may_write_a_character_as_two_escapes(inject, text: str) -> None:
+    pod = yaml.safe_load(POD)
+    pod["spec"]["containers"][0]["command"] = [text]
+    pod["metadata"]["annotations"] = {text: text}
+    escaped = json.dumps(pod)
+    assert escaped.isascii()
+    [thing] = objects(inject(escaped))
+    assert injection.is_injected(thing) and injection.without_sidecar(thing) == pod
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\ude00", "\\ud83d\\ud83d", "\\ud83dx\\ude00", "\\ud83d\\u00", "\\ud83d\\"])
+def test_half_a_character_is_refused(inject, half: str) -> None:
+    result = inject('{"apiVersion":"v1","kind":"Pod","x":"' + half)
+    assert result.returncode == 1
+    result = inject('{"apiVersion":"v1","kind":"Pod","x":"' + half + '","spec":{"containers":[{"name":"a"}]}}')
+    assert result.returncode == 1
