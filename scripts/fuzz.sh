@@ -18,7 +18,7 @@ clang -c -O -I Sources/CNghttp2/include Sources/CNghttp2/CNghttp2.c -o .build-fu
 
 run() { # target, source
     # shellcheck disable=SC2046
-    swiftc -sanitize=fuzzer,address -parse-as-library -swift-version 6 -O -module-name "$2" -I .build-fuzz \
+    swiftc -sanitize=fuzzer,address -parse-as-library -swift-version 6 -O -package-name sidecar -module-name "$2" -I .build-fuzz \
         $(find Sources/Proxy/HTTP -name '*.swift') Tests/Fuzz/Hold.swift "Tests/Fuzz/$2.swift" .build-fuzz/CNghttp2.o -lnghttp2 \
         -o ".build-fuzz/$2"
     # New inputs go to a folder of their own; the committed corpus is only read.
