@@ -11,6 +11,9 @@ from kit.process import Process
 
 #: Below this a machine that is busy with other things decides, not the proxy.
 FLOOR_SECONDS = 0.05
+#: Of a hundred requests the 99th percentile would be the slowest: one pause of the machine would decide.
+FEWEST_REQUESTS = 300
+ATTEMPTS = 3
 #: No attack is measured for longer.
 LONGEST_SECONDS = 12
 
@@ -31,7 +34,7 @@ def test_an_attack_leaves_the_pace_of_others_within_five_times_of_calm(
 ):
     proxy = start_proxy(upstream_port=canned, ACCESS_LOG="off")
     pace = {}
-    for attempt in range(2):
+    for attempt in range(ATTEMPTS):
         with proxy.connect(seconds=30) as client:
             calm = percentile_99(client, lambda count: count < 500)
             attacker = Process(
@@ -41,7 +44,7 @@ def test_an_attack_leaves_the_pace_of_others_within_five_times_of_calm(
                 attacker.wait_for_line("begin")
                 deadline = time.monotonic() + LONGEST_SECONDS
                 attacked = percentile_99(
-                    client, lambda count: count < 100 or (attacker.is_running and time.monotonic() < deadline))
+                    client, lambda count: count < FEWEST_REQUESTS or (attacker.is_running and time.monotonic() < deadline))
                 assert attacker.is_running or "over" in attacker.stdout, attacker.output_tail()
             finally:
                 attacker.stop()
