@@ -55,11 +55,7 @@ struct CertsSecretsCommand: ParsableCommand {
     }
 
     func run() throws {
-        let sink = LogSink(output: STDOUT_FILENO)
-        var logger = Logger.lines(sink, level: .info)
-        do throws(FatalError) {
-            let configuration = try Environment.configuration()
-            logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
+        try LoggedRun.run { (_, logger, sink) throws(FatalError) in
             let account: ServiceAccount
             do throws(ServiceAccount.Missing) {
                 account = try ServiceAccount(environment: Environment.variables, directory: serviceAccountDir)
@@ -75,8 +71,6 @@ struct CertsSecretsCommand: ParsableCommand {
             wish.trustDomain = trustDomain
             try SecretsIssuer(wish, account: account, logger: logger).run()
             sink.flush()
-        } catch {
-            throw Failure.report(error, logger, sink)
         }
     }
 }

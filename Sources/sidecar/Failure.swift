@@ -16,6 +16,21 @@ enum Failure {
     }
 }
 
+/// A command that logs to standard output as the environment says: from reading that to the exit code.
+enum LoggedRun {
+    static func run(_ work: (Configuration, Logger, LogSink) throws(FatalError) -> Void) throws {
+        let sink = LogSink(output: STDOUT_FILENO)
+        var logger = Logger.lines(sink, level: .info)
+        do throws(FatalError) {
+            let configuration = try Environment.configuration()
+            logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
+            try work(configuration, logger, sink)
+        } catch {
+            throw Failure.report(error, logger, sink)
+        }
+    }
+}
+
 /// The environment as a configuration, or the end.
 enum Environment {
     static func configuration() throws(FatalError) -> Configuration {

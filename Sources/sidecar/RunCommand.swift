@@ -9,16 +9,10 @@ struct RunCommand: ParsableCommand {
         commandName: "run", abstract: "Run the proxy. Settings come from the environment.")
 
     func run() throws {
-        let sink = LogSink(output: STDOUT_FILENO)
-        var logger = Logger.lines(sink, level: .info)
-        do throws(FatalError) {
-            let configuration = try Environment.configuration()
-            logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
+        try LoggedRun.run { (configuration, logger, sink) throws(FatalError) in
             let plan = CapturePlan(CaptureSettings(configuration))
             try ProxyProcess(configuration, logger: logger, sink: sink, version: Version.text)
                 .run { CaptureVerification.verify(plan) }
-        } catch {
-            throw Failure.report(error, logger, sink)
         }
     }
 }

@@ -65,18 +65,12 @@ struct WebhookCommand: ParsableCommand {
     }
 
     func run() throws {
-        let sink = LogSink(output: STDOUT_FILENO)
-        var logger = Logger.lines(sink, level: .info)
-        do throws(FatalError) {
-            let configuration = try Environment.configuration()
-            logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
+        try LoggedRun.run { (configuration, logger, sink) throws(FatalError) in
             let options = WebhookOptions(
                 port: port, certificate: try certificate(),
                 settings: injection.settings(optIn: .namespace(isEnabled: nil)),
                 configuration: configuration, drainSeconds: drainSeconds, version: Version.text)
             try WebhookProcess(options, logger: logger, sink: sink).run()
-        } catch {
-            throw Failure.report(error, logger, sink)
         }
     }
 
