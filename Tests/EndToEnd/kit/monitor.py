@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 from dataclasses import dataclass, field
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
+
+
+def ask(host: str, port: int, path: str, method: str = "GET", seconds: float = 5) -> tuple[int, str]:
+    """Status and text of a monitor port; status 0 when nobody answers."""
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import os
 import socket
@@ -10,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import monitor
 from .namespace import inside
 from .process import Process, wait_until
 
@@ -160,19 +160,7 @@ class Pod:
 
     def monitor(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Status and text of the sidecar's monitor port; status 0 when nobody answers."""
-
-        def ask() -> tuple[int, str]:
-            connection = http.client.HTTPConnection("127.0.0.1", MONITOR_PORT, timeout=5)
-            try:
-                connection.request(method, path)
-                response = connection.getresponse()
-                return response.status, response.read().decode()
-            except OSError:
-                return 0, ""
-            finally:
-                connection.close()
-
-        return inside(self.namespace, ask)
+        return inside(self.namespace, lambda: monitor.ask("127.0.0.1", MONITOR_PORT, path, method))
 
 
 def url(address: str, port: int, path: str = "/") -> str:

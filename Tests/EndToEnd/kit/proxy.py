@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import socket
 import subprocess
 from pathlib import Path
 
+from . import monitor
 from .pki import Authority, Pair
 from .process import Process, wait_until
 from .wire import Connection, client_context, connect_plain, connect_tls
@@ -98,15 +98,7 @@ class Proxy:
 
     def monitor(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Status and text of the monitor port; status 0 when nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.monitor_port, timeout=5)
-        try:
-            connection.request(method, path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
+        return monitor.ask("127.0.0.1", self.monitor_port, path, method)
 
     def connect(self, pair: Path | None = None, *, seconds: float = 10, **context: object) -> Connection:
         """mTLS as the good caller, or as whoever `pair` says."""

@@ -10,6 +10,7 @@ import ssl
 import uuid
 from pathlib import Path
 
+from . import monitor
 from .apiserver import ApiServer
 from .process import Process, wait_until
 from .proxy import bare_environment, free_port
@@ -94,15 +95,7 @@ class Webhook:
 
     def monitor(self, path: str) -> tuple[int, str]:
         """Status and text of the monitor port; status 0 when nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.monitor_port, timeout=5)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
+        return monitor.ask("127.0.0.1", self.monitor_port, path)
 
     def connect(self, bundle: bytes) -> "Caller":
         return Caller(self.port, bundle)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import subprocess
 from pathlib import Path
 
 import yaml
+from kit import monitor
 from kit.namespace import inside
 from kit.pki import Authority, Pair
 from kit.process import wait_until
@@ -100,19 +100,7 @@ class Demo:
 
     def ask(self, workload: str, path: str) -> tuple[int, str]:
         """The monitor port from outside the pod, as a kubelet asks; status 0 when nobody answers."""
-
-        def get() -> tuple[int, str]:
-            connection = http.client.HTTPConnection(ADDRESSES[workload], MONITOR_PORT, timeout=5)
-            try:
-                connection.request("GET", path)
-                response = connection.getresponse()
-                return response.status, response.read().decode()
-            except OSError:
-                return 0, ""
-            finally:
-                connection.close()
-
-        return inside(self.machine.namespace, get)
+        return inside(self.machine.namespace, lambda: monitor.ask(ADDRESSES[workload], MONITOR_PORT, path))
 
     def wire(self, workload: str) -> str:
         """The node's end of the pod's wire."""
