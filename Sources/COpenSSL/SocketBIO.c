@@ -1,6 +1,7 @@
 // A BIO (BIO_meth_new(3)) over a non-blocking socket. Unlike OpenSSL's own it knows send(2)'s flags: of a long write only
 // the last record goes out at once, and the others wait in the kernel for it, so the peer is woken once.
 
+#include "CLinux.h"
 #include "COpenSSL.h"
 
 #include <errno.h>
@@ -17,23 +18,30 @@ struct state {
 static BIO_METHOD *method;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static int must_wait(ssize_t result) { return result < 0 && (errno == EAGAIN || errno == EINTR); }
+static int must_wait(ssize_t result) { return result == -EAGAIN || result == -EINTR; }
+
+/// BIO_write(3) and BIO_read(3) tell failures by errno.
+static int told(ssize_t result) {
+    if (result >= 0) return (int)result;
+    errno = (int)-result;
+    return -1;
+}
 
 static int write_bytes(BIO *bio, const char *bytes, int count) {
     struct state *state = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t result = send(state->descriptor, bytes, (size_t)count, MSG_NOSIGNAL | (state->has_more ? MSG_MORE : 0));
+    ssize_t result = linux_send_flags(state->descriptor, bytes, (size_t)count, state->has_more ? MSG_MORE : 0);
     if (must_wait(result)) BIO_set_retry_write(bio);
-    return (int)result;
+    return told(result);
 }
 
 static int read_bytes(BIO *bio, char *bytes, int count) {
     struct state *state = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t result = recv(state->descriptor, bytes, (size_t)count, 0);
+    ssize_t result = linux_receive(state->descriptor, bytes, (size_t)count);
     if (must_wait(result)) BIO_set_retry_read(bio);
     if (result == 0) state->has_ended = 1;
-    return (int)result;
+    return told(result);
 }
 
 static long control(BIO *bio, int command, long number, void *pointer) {

@@ -9,24 +9,35 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 // MARK: descriptors
 
-static inline ssize_t linux_receive(int descriptor, void *buffer, size_t count) {
-    ssize_t result = recv(descriptor, buffer, count, 0);
+// recv(3) and send(3) are cancellation points: in a process with threads each call of them costs two atomic exchanges.
+// Nobody cancels a thread here.
+
+static inline ssize_t linux_receive_flags(int descriptor, void *buffer, size_t count, int flags) {
+    ssize_t result = syscall(SYS_recvfrom, descriptor, buffer, count, flags, NULL, NULL);
     return result < 0 ? -errno : result;
+}
+
+static inline ssize_t linux_send_flags(int descriptor, const void *buffer, size_t count, int flags) {
+    ssize_t result = syscall(SYS_sendto, descriptor, buffer, count, flags | MSG_NOSIGNAL, NULL, 0);
+    return result < 0 ? -errno : result;
+}
+
+static inline ssize_t linux_receive(int descriptor, void *buffer, size_t count) {
+    return linux_receive_flags(descriptor, buffer, count, 0);
 }
 
 static inline ssize_t linux_peek(int descriptor, void *buffer, size_t count) {
-    ssize_t result = recv(descriptor, buffer, count, MSG_PEEK);
-    return result < 0 ? -errno : result;
+    return linux_receive_flags(descriptor, buffer, count, MSG_PEEK);
 }
 
 static inline ssize_t linux_send(int descriptor, const void *buffer, size_t count) {
-    ssize_t result = send(descriptor, buffer, count, MSG_NOSIGNAL);
-    return result < 0 ? -errno : result;
+    return linux_send_flags(descriptor, buffer, count, 0);
 }
 
 static inline int linux_duplicate(int descriptor) {

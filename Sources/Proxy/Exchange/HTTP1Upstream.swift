@@ -32,7 +32,7 @@ final class HTTP1Upstream: ChannelUser {
     // MARK: the request
 
     func begin(
-        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ rewrite: RequestRewrite, _ requestID: [UInt8],
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ rewrite: borrowing RequestRewrite, _ requestID: [UInt8],
         isWhole: Bool, for exchange: Exchange
     ) {
         isPooled = false

@@ -26,7 +26,7 @@ final class HTTP2Request {
     // MARK: the request
 
     func begin(
-        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ rewrite: RequestRewrite, _ requestID: [UInt8],
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ rewrite: borrowing RequestRewrite, _ requestID: [UInt8],
         isWhole: Bool, for exchange: Exchange
     ) {
         self.exchange = exchange

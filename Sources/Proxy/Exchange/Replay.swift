@@ -14,8 +14,7 @@ struct Replay {
     }
 
     mutating func keep(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, limit: Int) {
-        self.head.removeAll(keepingCapacity: true)
-        body.removeAll(keepingCapacity: true)
+        if !self.head.isEmpty || !body.isEmpty { drop() }
         self.limit = limit
         isComplete = head.byteCount <= limit
         guard isComplete else { return }
@@ -35,7 +34,7 @@ struct Replay {
     /// Nothing is sent again from here on. Small storage is kept for the next request.
     mutating func drop() {
         isComplete = false
-        head.removeAll(keepingCapacity: head.capacity <= 2_048)
-        body.removeAll(keepingCapacity: body.capacity <= 2_048)
+        if !head.isEmpty { head.removeAll(keepingCapacity: head.capacity <= 2_048) }
+        if !body.isEmpty { body.removeAll(keepingCapacity: body.capacity <= 2_048) }
     }
 }

@@ -4,7 +4,7 @@
 class RequestRouting {
     final let rewrite: RequestRewrite
 
-    init(_ rewrite: RequestRewrite) { self.rewrite = rewrite }
+    init(_ rewrite: consuming RequestRewrite) { self.rewrite = rewrite }
 
     /// The destination of a request whose head lies in `bytes`.
     func route(_ head: borrowing RequestHead, in bytes: Span<UInt8>) -> Route {

@@ -31,7 +31,7 @@ enum UpstreamLink {
     case http2(HTTP2Request)
 
     func begin(
-        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ rewrite: RequestRewrite, _ requestID: [UInt8],
+        _ head: borrowing RequestHead, _ bytes: Span<UInt8>, _ rewrite: borrowing RequestRewrite, _ requestID: [UInt8],
         isWhole: Bool, for exchange: Exchange
     ) {
         switch self {

@@ -79,14 +79,14 @@ struct FieldSection {
             guard lines.count < maxFields else { return .failed(.tooManyFields) }
 
             let name = offset
-            while offset < end, ByteClass.isToken(bytes[offset]) { offset += 1 }
+            offset = bytes.endOfToken(from: offset)
             guard offset < end else { return .needsMore }
             guard bytes[offset] == 0x3a, offset > name else { return .failed(.badFieldName) }
             let nameEnd = offset
             offset += 1
             while offset < end, ByteClass.isBlank(bytes[offset]) { offset += 1 }
             let value = offset
-            while offset < end, ByteClass.isFieldValue(bytes[offset]) { offset += 1 }
+            offset = bytes.endOfFieldValue(from: offset)
             guard offset < end else { return .needsMore }
             guard bytes[offset] == 13 else { return .failed(bytes[offset] == 10 ? .bareLineFeed : .badFieldValue) }
             guard offset + 1 < end else { return .needsMore }

@@ -1,6 +1,6 @@
 /// What is changed in the requests of one connection on their way to the upstream. What is the same for all of
 /// them is rendered once.
-struct RequestRewrite {
+struct RequestRewrite: ~Copyable {
     /// Keep the client's Host; else `host` is sent.
     var preserveHost = true
     var host: [UInt8] = []

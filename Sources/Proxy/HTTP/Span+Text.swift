@@ -23,13 +23,23 @@ extension Span<UInt8> {
     /// different ones become equal by it.
     func equalsIgnoringCase(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
+        // Mostly it is another name, and its first letter tells.
+        guard unsafe count == 0 || self[0] | 0x20 == text.utf8Start.pointee else { return false }
         return startsIgnoringCase(with: text)
     }
 
     func startsIgnoringCase(with text: StaticString) -> Bool {
         guard count >= text.utf8CodeUnitCount else { return false }
-        let expected = unsafe text.utf8Start
-        for index in 0..<text.utf8CodeUnitCount where unsafe self[index] | 0x20 != expected[index] { return false }
+        let expected = unsafe UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount).span
+        var index = 0
+        while let word = expected.word(at: index), let own = self.word(at: index) {
+            if own | 0x2020_2020_2020_2020 != word { return false }
+            index += 8
+        }
+        while index < expected.count {
+            if self[index] | 0x20 != expected[index] { return false }
+            index += 1
+        }
         return true
     }
 

@@ -16,17 +16,18 @@ struct RequestIDs {
         var low = next()
         high = high & 0xffff_ffff_ffff_0fff | 0x4000
         low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
+        // The groups of eight, four, four, four and twelve digits begin at 0, 9, 14, 19 and 24.
         var id = InlineArray<36, UInt8>(repeating: UInt8(ascii: "-"))
-        var place = 0
-        for quarter in [high >> 32, high & 0xffff_ffff, low >> 32, low & 0xffff_ffff] {
-            var digits = RequestIDs.hexadecimal(quarter)
-            for _ in 0..<8 {
-                if place == 8 || place == 13 || place == 18 || place == 23 { place += 1 }
-                id[place] = UInt8(truncatingIfNeeded: digits >> 56)
-                digits <<= 8
-                place += 1
-            }
-        }
+        var characters = id.mutableSpan
+        var places = unsafe characters.mutableBytes
+        let versions = RequestIDs.hexadecimal(high & 0xffff_ffff)
+        let variants = RequestIDs.hexadecimal(low >> 32)
+        places.storeBytes(of: RequestIDs.hexadecimal(high >> 32).bigEndian, toByteOffset: 0, as: UInt64.self)
+        places.storeBytes(of: UInt32(versions >> 32).bigEndian, toByteOffset: 9, as: UInt32.self)
+        places.storeBytes(of: UInt32(truncatingIfNeeded: versions).bigEndian, toByteOffset: 14, as: UInt32.self)
+        places.storeBytes(of: UInt32(variants >> 32).bigEndian, toByteOffset: 19, as: UInt32.self)
+        places.storeBytes(of: UInt32(truncatingIfNeeded: variants).bigEndian, toByteOffset: 24, as: UInt32.self)
+        places.storeBytes(of: RequestIDs.hexadecimal(low & 0xffff_ffff).bigEndian, toByteOffset: 28, as: UInt64.self)
         unsafe id.span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
     }
 

@@ -68,12 +68,15 @@
     }
 
     func appendDecimal(_ value: UInt64) {
-        var divisor: UInt64 = 1
-        while value / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            append(UInt8(value / divisor % 10) + 0x30)
-            divisor /= 10
-        }
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var place = digits.count
+        var rest = value
+        repeat {
+            place -= 1
+            digits[place] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
+            rest /= 10
+        } while rest > 0
+        append(digits.span.extracting(place...))
     }
 
     func appendHex(_ value: UInt64) {

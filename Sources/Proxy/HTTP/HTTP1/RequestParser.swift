@@ -91,7 +91,7 @@ struct RequestParser {
     private mutating func readRequestLine(_ bytes: Span<UInt8>, _ start: Int) -> FieldSection.Outcome {
         let end = bytes.count
         var offset = start
-        while offset < end, ByteClass.isToken(bytes[offset]) { offset += 1 }
+        offset = bytes.endOfToken(from: offset)
         guard offset - start <= HTTPLimits.maxMethodBytes else { return .failed(.badMethod) }
         guard offset < end else { return .needsMore }
         guard offset > start, bytes[offset] == 0x20 else { return .failed(.badMethod) }
@@ -100,7 +100,7 @@ struct RequestParser {
         offset += 1
 
         let target = offset
-        while offset < end, ByteClass.isTarget(bytes[offset]) { offset += 1 }
+        offset = bytes.endOfTarget(from: offset)
         guard offset - target <= limits.maxTargetBytes else { return .failed(.targetTooLong) }
         guard offset < end else { return .needsMore }
         guard bytes[offset] == 0x20, offset > target else { return .failed(.badTarget) }
@@ -202,18 +202,13 @@ struct RequestParser {
         guard !text.isEmpty else { return mayBeEmpty }
         var hostEnd = 0
         if text[0] == 0x5b {
-            while hostEnd < text.count, text[hostEnd] != 0x5d { hostEnd += 1 }
-            guard hostEnd < text.count, hostEnd > 1 else { return false }
+            hostEnd = 1
+            while hostEnd < text.count, ByteClass.isHost(text[hostEnd]) || text[hostEnd] == 0x3a { hostEnd += 1 }
+            guard hostEnd > 1, hostEnd < text.count, text[hostEnd] == 0x5d else { return false }
             hostEnd += 1
         } else {
-            while hostEnd < text.count, text[hostEnd] != 0x3a { hostEnd += 1 }
+            hostEnd = text.endOfHost(from: 0)
             guard hostEnd > 0 else { return false }
-        }
-        for index in 0..<hostEnd {
-            guard ByteClass.isAuthority(text[index]) else { return false }
-            let isBracket = text[index] == 0x5b || text[index] == 0x5d
-            if isBracket, index != 0, index != hostEnd - 1 { return false }
-            if isBracket, text[0] != 0x5b { return false }
         }
         guard hostEnd < text.count else { return true }
         guard text[hostEnd] == 0x3a, text.count - hostEnd <= 6 else { return false }
