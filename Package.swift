@@ -29,7 +29,8 @@ let package = Package(
         // C: module maps and the few inline shims that Swift cannot import.
         .target(name: "CLinux"),
         .target(
-            name: "COpenSSL", dependencies: ["CLinux"], linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+            name: "COpenSSL", dependencies: ["CLinux"],
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CNghttp2", linkerSettings: [.linkedLibrary("nghttp2")]),
         .target(name: "CYaml", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "CNetfilter", linkerSettings: [.linkedLibrary("nftnl"), .linkedLibrary("mnl")]),

@@ -161,13 +161,17 @@ class Bench:
         try:
             check(scenario, setup, self.bodies[scenario.path])
             sample = self.load.run(
-                pid, setup.port, scenario, warm_up=self.options.warm_up, window=self.options.window)
+                pid, setup.port, scenario, warm_up=self.options.warm_up, window=self.window(scenario))
         except RuntimeError as error:
             self.results.failures[key] = str(error)
         except OSError as error:
             self.results.failures[key] = f"the process ended: {error}"
         else:
             self.results.samples.setdefault(key, []).append(sample)
+
+    def window(self, scenario: Scenario) -> float:
+        """Seconds of one sample: a proxy that mostly sleeps needs more of them for as many requests."""
+        return self.options.window * (2 if scenario.total_rate else 1)
 
     def measure_idle(self, contender: Contender) -> None:
         process, setup = self.start(contender, False)

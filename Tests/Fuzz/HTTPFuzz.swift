@@ -61,7 +61,9 @@ private func fuzzRequest(_ input: [UInt8], _ split: Int, _ choices: Choices) {
 }
 
 /// The bytes sent on hold this request and nothing after it.
-private func check(_ written: [UInt8], _ head: RequestHead, _ input: [UInt8], _ rewrite: RequestRewrite, _ body: Body) {
+private func check(
+    _ written: [UInt8], _ head: RequestHead, _ input: [UInt8], _ rewrite: borrowing RequestRewrite, _ body: Body
+) {
     var parser = RequestParser(limits: large)
     hold(parser.parse(written.span, resumingAt: 0) == .complete, "what was written cannot be read")
     let other = parser.head

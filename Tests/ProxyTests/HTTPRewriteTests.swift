@@ -3,7 +3,7 @@ import Testing
 @testable import Proxy
 
 @Suite struct HTTPRewriteTests {
-    private func rewritten(_ request: String, _ rewrite: RequestRewrite) throws -> String {
+    private func rewritten(_ request: String, _ rewrite: borrowing RequestRewrite) throws -> String {
         var parser = RequestParser()
         var ids = RequestIDs(seed: 1)
         let writer = ByteWriter()

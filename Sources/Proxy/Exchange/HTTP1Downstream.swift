@@ -197,9 +197,11 @@ final class HTTP1Downstream: Exchange {
         refuseMalformed(status, reason, flag: flag)
     }
 
+    /// To be put back: who takes it from its place and puts it there again spares two reference counts.
+    private func takeOutbox() -> ByteWriter { outbox.take() ?? worker.takeWriter() }
+
     private func openOutbox() -> ByteWriter {
-        if let outbox { return outbox }
-        let writer = worker.takeWriter()
+        let writer = takeOutbox()
         outbox = writer
         return writer
     }
@@ -209,7 +211,9 @@ final class HTTP1Downstream: Exchange {
             for: head, minorVersion: minorVersion, closes: !keepsAlive || isEnding || !requestIsWhole)
         keepsAlive = !rewrite.closesDownstream
         chunksAnswer = rewrite.chunksBody
-        rewrite.write(head, from: bytes, into: openOutbox())
+        let writer = takeOutbox()
+        rewrite.write(head, from: bytes, into: writer)
+        outbox = writer
     }
 
     override func writeInterim(_ head: borrowing ResponseHead, from bytes: Span<UInt8>) {
@@ -246,8 +250,7 @@ final class HTTP1Downstream: Exchange {
     }
 
     private func deliverOutbox() {
-        guard let writer = outbox else { return }
-        outbox = nil
+        guard let writer = outbox.take() else { return }
         writer.withSpan { deliver($0) }
         worker.giveBack(writer)
     }

@@ -44,7 +44,9 @@ final class HTTP1Upstream: ChannelUser {
         isDeaf = false
         scanned = 0
         if channel.isOpen { channel.clearDeadline() }  // else it is the connect's
-        rewrite.write(head, from: bytes, requestID: requestID, into: openOutbox())
+        let writer = takeOutbox()
+        rewrite.write(head, from: bytes, requestID: requestID, into: writer)
+        outbox = writer
     }
 
     func send(_ payload: Span<UInt8>) {
@@ -64,8 +66,10 @@ final class HTTP1Upstream: ChannelUser {
     }
 
     func flush() -> Bool {
-        outbox?.withSpan { transmit($0) }
-        closeOutbox()
+        if let writer = outbox.take() {
+            writer.withSpan { transmit($0) }
+            worker.giveBack(writer)
+        }
         guard !isDeaf else { return false }
         if requestIsWhole, !headSeen, channel.isOpen, let timeout = worker.timeouts.response {
             channel.setDeadline(after: timeout)
@@ -82,17 +86,13 @@ final class HTTP1Upstream: ChannelUser {
         }
     }
 
+    /// To be put back: who takes it from its place and puts it there again spares two reference counts.
+    private func takeOutbox() -> ByteWriter { outbox.take() ?? worker.takeWriter() }
+
     private func openOutbox() -> ByteWriter {
-        if let outbox { return outbox }
-        let writer = worker.takeWriter()
+        let writer = takeOutbox()
         outbox = writer
         return writer
-    }
-
-    private func closeOutbox() {
-        guard let writer = outbox else { return }
-        outbox = nil
-        worker.giveBack(writer)
     }
 
     /// The exchange is over, or wants no answer any more.
@@ -310,7 +310,7 @@ final class HTTP1Upstream: ChannelUser {
     private func end() {
         guard !isOver else { return }
         isOver = true
-        closeOutbox()
+        if let writer = outbox.take() { worker.giveBack(writer) }
         if isPooled { pool.forgetIdle(self) } else { pool.forgetBusy() }
         channel.close()
     }
