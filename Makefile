@@ -12,7 +12,7 @@ help:
 	@echo "make build   the release binary, .build/release/sidecar"
 	@echo "make demo    two pods on this machine, plain HTTP inside, mutual TLS between them"
 	@echo "make kind-demo  the same in a Kubernetes cluster of its own; needs docker or podman, kind and kubectl"
-	@echo "make test    lint, unit tests, a short fuzz run, end-to-end tests (as root: in network namespaces too)"
+	@echo "make test    lint, unit tests, short fuzz, the codec beside llhttp, end-to-end tests (as root: in network namespaces too)"
 	@echo "make bench   CPU and memory beside haproxy, nginx, nghttpx and envoy; BENCH_OPTIONS=--quick"
 	@echo "make lint    formatting and the rules of the house"
 	@echo "make fuzz    the HTTP codec under libFuzzer, SECONDS=60"

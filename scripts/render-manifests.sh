@@ -33,7 +33,7 @@ echo '---' >> "$whole"
 join 'The webhook and the demo, for Kubernetes 1.29 and newer: kubectl apply -f install.yaml' \
     deploy/webhook.yaml deploy/admission.yaml deploy/demo-certificates.yaml "$whole" > "$target/install.yaml"
 
-sed -e 's/args: \[webhook\]/args: [webhook, --no-native-sidecars]/' deploy/webhook.yaml > "$changed"
+sed -e 's/args: \[webhook,/args: [webhook, --no-native-sidecars,/' deploy/webhook.yaml > "$changed"
 "$SIDECAR_BIN" inject --no-native-sidecars -f examples/web.yaml > "$whole"
 echo '---' >> "$whole"
 "$SIDECAR_BIN" inject --no-native-sidecars -f examples/client.yaml >> "$whole"

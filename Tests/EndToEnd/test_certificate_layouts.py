@@ -1,4 +1,4 @@
-"""The files of SPEC §4 in each of their spellings."""
+"""The files of docs/certificates.md in each of their spellings."""
 
 import pytest
 

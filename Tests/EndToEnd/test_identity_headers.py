@@ -1,4 +1,4 @@
-"""The application learns who called, exactly, and from nobody but the proxy (SPEC §6)."""
+"""The application learns who called, exactly, and from nobody but the proxy."""
 
 import base64
 import hashlib

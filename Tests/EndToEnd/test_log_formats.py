@@ -7,7 +7,7 @@ import pytest
 from kit.process import wait_until
 from kit.proxy import Proxy, free_port, run_once
 
-#: SPEC section 12, named as Istio's.
+#: docs/monitoring.md, named as Istio's.
 FIELDS = {
     "timestamp", "level", "message", "start_time", "method", "path", "protocol", "response_code", "response_flags",
     "bytes_received", "bytes_sent", "duration", "upstream_host", "downstream_remote_address", "authority", "request_id",

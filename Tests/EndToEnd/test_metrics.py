@@ -1,4 +1,4 @@
-"""Every metric of SPEC section 12 is there from the start, and moves when what it counts happens."""
+"""Every metric of docs/monitoring.md is there from the start, and moves when what it counts happens."""
 
 import contextlib
 import json

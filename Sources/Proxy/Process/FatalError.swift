@@ -1,6 +1,6 @@
 /// Why the process cannot start or go on: sentences that each name a variable, file or capability.
 package struct FatalError: Error, CustomStringConvertible {
-    /// sysexits.h and SPEC: what a caller can act on.
+    /// As in sysexits.h: what a caller can act on.
     package enum ExitCode: Int32, Sendable {
         case failed = 1
         case usage = 2

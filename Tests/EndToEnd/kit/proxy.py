@@ -46,7 +46,7 @@ def bare_environment() -> dict[str, str]:
 
 
 class Identities:
-    """A CA and the directories of SPEC §4 that a sidecar and its clients need."""
+    """A CA and the directories of docs/certificates.md that a sidecar and its clients need."""
 
     def __init__(self, directory: Path, *, server: Pair | None = None):
         self.directory = directory
