@@ -1,5 +1,7 @@
 """A wrong setting ends the start with exit code 1 and a sentence that names it."""
 
+from datetime import timedelta
+
 import pytest
 from kit.pki import CLIENT
 from kit.proxy import free_port, run_once
@@ -130,15 +132,18 @@ def test_an_encrypted_key_is_a_clear_error(binary, settings, identities, directo
     assert str(home) in said and ("encrypted" in said or "passphrase" in said)
 
 
-@pytest.mark.parametrize("kind", ["expired", "not yet valid", "client only"])
-def test_an_unusable_server_certificate_is_an_error(binary, settings, identities, directory, kind):
+@pytest.mark.parametrize("fields, fault", [
+    ({"not_before": timedelta(days=-2), "not_after": timedelta(hours=-1)}, "expired at"),
+    ({"not_before": timedelta(days=2), "not_after": timedelta(days=3)}, "not valid before"),
+    ({"usages": (CLIENT,)}, "serverAuth"),
+], ids=["expired", "not yet valid", "client only"])
+def test_an_unusable_server_certificate_is_an_error(binary, settings, identities, directory, fields, fault):
     authority = identities.authority
-    pair = {
-        "expired": authority.expired, "not yet valid": authority.not_yet_valid,
-        "client only": lambda: authority.issue("c", usages=(CLIENT,)),
-    }[kind]()
+    pair = authority.issue("c", **fields) if "usages" in fields else authority.server(**fields)
     home = pair.write(directory / "unusable")
-    assert str(home) in complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+    said = complaint(binary, settings | {"SERVER_CERT_DIR": str(home)})
+    assert str(home) in said and fault in said
+    assert len(said.splitlines()) == 1, said
 
 
 def test_no_trust_anchor_at_all_is_fatal(binary, settings, directory):

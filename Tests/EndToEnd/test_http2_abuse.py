@@ -1,6 +1,6 @@
 """Malformed and excessive HTTP/2: each vector is refused as RFC 9113 says, and nobody else notices.
 
-To add a vector, add a line to MALFORMED, FRAMES, CONVERSATIONS or FLOODS: its name, its bytes, what is expected.
+To add a vector, add a line to MALFORMED, FRAMES, OPENINGS or FLOODS: its name, its bytes, what is expected.
 """
 
 from __future__ import annotations

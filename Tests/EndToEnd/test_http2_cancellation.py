@@ -147,3 +147,28 @@ def test_an_answer_that_comes_before_the_body_is_whole_although_the_rest_is_not_
         with proxies["h2"].connect() as client:
             client.send(b"POST /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nbegin")
             assert client.response().status == 417
+
+
+def test_a_request_taken_back_in_the_same_breath_is_logged_and_goes_nowhere(start_proxy, start_upstream):
+    seen: list[bytes] = []
+
+    def serve(stream: socket.socket) -> None:
+        while received := stream.recv(65_536):
+            seen.append(received)
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    with h2wire.connect(proxy) as client:
+        assert client.request("/first").status == 200
+        number = client.next_number
+        request = h2wire.headers([
+            (":method", "POST"), (":scheme", "https"), (":authority", "localhost"), (":path", "/taken-back")], end=False)[9:]
+        client.send(b"".join(
+            h2wire.frame(h2wire.Kind.HEADERS, h2wire.END_HEADERS, each, request)
+            + h2wire.frame(h2wire.Kind.DATA, 0, each, b"x" * 100) + h2wire.rst_stream(each)
+            for each in range(number, number + 80, 2)))  # one TLS record
+        client.next_number = number + 80
+        assert client.request("/last").status == 200
+        wait_until(lambda: proxy.process.stdout.count("/taken-back") == 40, "each of them is logged")
+    assert len(seen) == 2 and b"/first" in seen[0] and b"/last" in seen[1]
+    assert proxy.process.stdout.count('"response_flags":"DC"') == 40

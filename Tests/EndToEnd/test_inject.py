@@ -25,6 +25,13 @@ FORMS = {
 # Kinds that Kubernetes itself does not have.
 FOREIGN = ("example.org/v1", "serving.knative.dev/v1")
 
+#: Pods of the samples that do not take part: they say so, have it already, or cannot.
+LEFT_ALONE = {
+    ("by-hand.yaml", "web"), ("list.yaml", "two"), ("opted-out.yaml", "by-annotation"), ("opted-out.yaml", "by-label"),
+    ("windows-and-host-network.yaml", "by-selector"), ("windows-and-host-network.yaml", "by-os"),
+    ("windows-and-host-network.yaml", "on-the-host"),
+}
+
 names = lambda path: path.name  # noqa: E731
 
 
@@ -56,6 +63,15 @@ def inject(binary):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("path", SAMPLES, ids=names)
 class TestSamples:
+    def test_every_workload_gets_the_sidecar(self, inject, path, form) -> None:
+        # Without native sidecars a job would never finish.
+        kinds = ("Job", "CronJob") if form == "classic" else ()
+        for thing in injection.objects(inject(path, *FORMS[form])[0]):
+            if injection.pod(thing) is not None:
+                name = thing["metadata"].get("name")
+                takes_part = (path.name, name) not in LEFT_ALONE and thing["kind"] not in kinds
+                assert injection.is_injected(thing) == takes_part, f"{thing['kind']} {name}"
+
     def test_other_documents_keep_their_bytes(self, inject, path, form) -> None:
         before = path.read_bytes()
         after, _ = inject(path, *FORMS[form])

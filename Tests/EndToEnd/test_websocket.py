@@ -103,6 +103,13 @@ class Ways:
         return lambda path, **options: connect(
             f"ws://localhost:{peer.port}{path}", **options | {"proxy": f"http://127.0.0.1:{forward}"})
 
+    def untouched(self):
+        """TLS of the client's own, through the tunnel that CONNECT makes."""
+        peer, forward = self.peer(), self.forward_port()
+        context = client_context(peer.identities.ca_file, peer.identities.caller_directory)
+        return lambda path, **options: connect(
+            f"wss://localhost:{peer.port}{path}", ssl=context, **options | {"proxy": f"http://127.0.0.1:{forward}"})
+
     def absolute(self):
         peer, forward = self.peer(), self.forward_port()
 
@@ -130,7 +137,7 @@ def ways(request):
         service.stop()
 
 
-@pytest.fixture(params=["explicit", "captured", "by_connect", "absolute"])
+@pytest.fixture(params=["explicit", "captured", "by_connect", "untouched", "absolute"])
 def dial(request, ways):
     """Connects to a path of the service."""
     way = getattr(ways, request.param)()

@@ -287,6 +287,18 @@ class Exchange: ChannelUser {
 
     // MARK: ending
 
+    /// Counts and logs a request of which nothing is sent on, for its client has left.
+    final func noteCancelled(_ head: borrowing RequestHead, in bytes: Span<UInt8>) {
+        method = head.method
+        mayUpgrade = false
+        answerBytes = 0
+        worker.counters.requestBegan(direction)
+        record.begin(at: worker.now)
+        if worker.keepsTexts { record.describe(head, bytes, madeID: []) }
+        record.flags = "DC"
+        finishRecord()
+    }
+
     /// Answers bytes that are no request.
     final func refuseMalformed(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
         method = .get

@@ -33,6 +33,8 @@ final class HTTP2Downstream: HTTP2Connection {
         switch event {
         case .head(let slot, let range, let endsStream):
             let exchange = open(slot)
+            // A flood of requests that are taken back in the same breath (CVE-2023-44487) ends here.
+            guard !session.isClosed(slot) else { return exchange.requestCancelled(text.extracting(range)) }
             exchange.requestCame(text.extracting(range), endsStream: endsStream)
         case .headTooLarge(let slot): open(slot).refuseHead(HTTPError(.headTooLarge))
         case .headMalformed(let slot): open(slot).refuseHead(HTTPError(.badRequestLine))

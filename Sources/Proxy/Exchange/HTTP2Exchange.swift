@@ -51,6 +51,13 @@ final class HTTP2Exchange: Exchange {
         flushRequest()
     }
 
+    /// The client took the request back before it was looked at.
+    func requestCancelled(_ head: Span<UInt8>) {
+        isOpen = false
+        guard case .complete = worker.requestParser.parse(head, resumingAt: 0) else { return }
+        noteCancelled(worker.requestParser.head, in: head)
+    }
+
     func refuseHead(_ error: HTTPError) {
         refuseMalformed(error.status, error.sentence, flag: "DPE")
     }

