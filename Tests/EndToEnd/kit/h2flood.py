@@ -75,7 +75,7 @@ def continuations(count: int) -> Iterator[bytes]:
 
 def empty_continuation(count: int) -> Iterator[bytes]:
     """The same without a single byte."""
-    yield frame(Kind.HEADERS, END_STREAM, 1, b"".join(literal(*field) for field in get("/flood")))
+    yield FIRST_OF_HEAD
     yield from repeated(frame(Kind.CONTINUATION, 0, 1), count)
 
 
