@@ -1,5 +1,7 @@
 """The files of docs/certificates.md in each of their spellings."""
 
+import subprocess
+
 import pytest
 
 
@@ -18,6 +20,16 @@ def test_tls_crt_may_hold_everything(start_proxy, identities, directory):
     home = pair.write(directory / "all")
     (home / "tls.crt").write_bytes(pair.key_pem + pair.certificate_pem + identities.authority.pem)
     assert served(start_proxy, SERVER_CERT_DIR=str(home)) == 200
+
+
+def test_the_root_stays_at_home(proxy, identities):
+    """Who does not have it would not trust it (RFC 8446 section 4.4.2)."""
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{proxy.port}", "-showcerts", "-CAfile", identities.ca_file,
+         "-cert", identities.caller_directory / "tls.crt", "-key", identities.caller_directory / "tls.key"],
+        input="", capture_output=True, text=True, timeout=10).stdout
+    assert shown.count("BEGIN CERTIFICATE") == 1, shown
+    assert "Verify return code: 0" in shown
 
 
 @pytest.mark.parametrize("name", ["ca-bundle.pem", "ca-bundle.crt", "ca.crt"])

@@ -6,6 +6,7 @@ To add a vector, add a line to MALFORMED, FRAMES, OPENINGS or FLOODS: its name, 
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -389,3 +390,14 @@ def test_a_flood_ends_or_is_borne_and_costs_nobody_else(victim, name):
     outcome = h2flood.pour(client.stream, pieces(), reads=reads)
     client.close()
     assert not must_end or outcome != "sent", "the server took in the whole flood"
+
+
+def test_the_end_comes_late_for_a_client_that_floods(victim):
+    """Who waits for it before coming again comes seldom."""
+    with h2wire.connect(victim) as client:
+        client.settle(0.1)
+        started = time.monotonic()
+        client.send(b"".join(h2flood.rapid_reset(2_000)))
+        client.wait_over(5)
+        assert time.monotonic() - started > 0.2
+        assert any(code != Code.NO_ERROR for _, code in client.goaways), client.goaways

@@ -35,6 +35,14 @@ struct TLSHandshakeTests {
         #expect(try scene.link().handshake() == (.done, .done))
     }
 
+    @Test func anIntermediateThatIsOnlyAmongTheAnchorsIsSentToo() throws {
+        var scene = TLSScene()
+        let issuer = scene.authority.intermediate("Issuing CA")
+        scene.server = issuer.issue("server").credentials()
+        scene.serverTrust.append(issuer.pair.certificate)
+        #expect(try scene.link().handshake() == (.done, .done))
+    }
+
     @Test func anIntermediateAloneIsTrustedWhereTheOperatorPutIt() throws {
         var scene = TLSScene()
         let issuer = scene.authority.intermediate("Issuing CA")

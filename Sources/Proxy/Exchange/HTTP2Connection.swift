@@ -21,6 +21,8 @@ class HTTP2Connection: ChannelUser {
     /// Since when the session counts frames without use.
     private final var countedSince: Int64 = 0
     private final var isViolationCounted = false
+    /// What is said to a peer that broke the protocol or flooded, when its penalty is over.
+    private final var lastWords: [UInt8]?
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
         self.worker = worker
@@ -63,10 +65,9 @@ class HTTP2Connection: ChannelUser {
             countedSince = worker.now
             session.forgive()
         }
-        let isSound = session.receive(bytes)
+        session.receive(bytes)
         workOff(bytes)
         guard !isOver else { return }
-        if !isSound { countViolation() }
         scheduleFlush()
     }
 
@@ -102,16 +103,36 @@ class HTTP2Connection: ChannelUser {
             writer.removeAll()
             isSound = session.output(into: writer, limit: Limits.flushBytes)
             guard writer.count > 0 else { break }
+            if session.hasAccusedPeer, !isViolationCounted {
+                countViolation()
+                if channel.isAccepted { return penalize(sayingAtLast: writer) }
+            }
             if case .failed(let error) = writer.withSpan({ channel.write($0) }) { failure = error }
         }
         worker.giveBack(writer)
     }
 
+    /// Lets the peer wait for the end, which costs nothing here. The handshake with which it comes again costs as much as
+    /// dozens of requests.
+    private func penalize(sayingAtLast writer: ByteWriter) {
+        lastWords = writer.bytes
+        worker.giveBack(writer)
+        connectionEnded(nil)
+        channel.pauseReading()
+        channel.setDeadline(after: Limits.penaltyMicroseconds)
+    }
+
+    private func penaltyIsOver(_ words: [UInt8]) {
+        lastWords = nil
+        if case .failed(let error) = channel.write(words.span) { failure = error }
+        scheduleFlush()
+    }
+
     final func flush() {
         isFlushScheduled = false
-        guard !isOver, channel.isOpen else { return }
+        guard !isOver, channel.isOpen, lastWords == nil else { return }
         write()
-        if session.hasAccusedPeer { countViolation() }
+        guard lastWords == nil else { return }
         if let failure { return end(failure) }
         let none: [UInt8] = []
         workOff(none.span)
@@ -144,6 +165,7 @@ class HTTP2Connection: ChannelUser {
     final var idleDeadline: Int64 { max(lastUse + worker.timeouts.idle - worker.now, Limits.idleCheckMicroseconds) }
 
     override func channelDeadline(_ channel: Channel) {
+        if let lastWords { return penaltyIsOver(lastWords) }
         let silence = worker.now - lastHeard
         if channel.queuedBytes > 0 || awaitsPong, silence >= worker.timeouts.idle { return end(nil) }
         deadlinePassed()

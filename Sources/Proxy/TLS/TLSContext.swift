@@ -23,8 +23,8 @@ package struct TLSConfigurationError: Error, CustomStringConvertible {
         guard let credentials = material.server else {
             throw TLSConfigurationError(description: "a TLS server needs a certificate")
         }
-        try context.present(credentials)
         try context.trust(material.serverTrust, announce: true)
+        try context.present(credentials)
         unsafe openssl_select_http(context.raw)
         unsafe openssl_note_offered_versions(context.raw)
         // A session that was opened under another trust set is not resumed under this one.
@@ -67,8 +67,8 @@ package struct TLSConfigurationError: Error, CustomStringConvertible {
     static func client(_ material: TLSMaterial, minimumVersion: TLSVersion) throws(TLSConfigurationError) -> TLSContext
     {
         let context = unsafe try make(TLS_client_method(), minimumVersion)
-        if let credentials = material.client { try context.present(credentials) }
         try context.trust(material.clientTrust, announce: false)
+        if let credentials = material.client { try context.present(credentials) }
         return context
     }
 
@@ -96,6 +96,7 @@ package struct TLSConfigurationError: Error, CustomStringConvertible {
         return context
     }
 
+    /// - Precondition: the trust anchors are known, for intermediate certificates that did not come with the pair.
     private func present(_ credentials: Credentials) throws(TLSConfigurationError) {
         guard let key = PrivateKeyHandle(der: credentials.privateKey) else {
             throw TLSConfigurationError(description: "the private key cannot be read again")
@@ -113,6 +114,7 @@ package struct TLSConfigurationError: Error, CustomStringConvertible {
         guard unsafe SSL_CTX_use_PrivateKey(raw, key.raw) == 1 else {
             throw TLSConfigurationError(description: TLSError.taken().detail)
         }
+        if credentials.chain.count == 1 { unsafe openssl_complete_chain(raw) }
     }
 
     /// Beyond it the names stay unsaid: a bundle of all public authorities would burden each handshake with 15 KB.

@@ -65,11 +65,16 @@ class Calls:
     def hang(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Says how much time it has, then nothing until the client gives up."""
         ended = threading.Event()
-        context.add_callback(ended.set)
+
+        def given_up() -> None:
+            with self.lock:
+                self.cancelled.append(request.decode())
+            ended.set()
+
+        # Of a call that is given up quickly, what follows the `yield` is never run.
+        context.add_callback(given_up)
         yield str(context.time_remaining()).encode()
         ended.wait(20)
-        with self.lock:
-            self.cancelled.append(request.decode())
 
     def seen_cancelled(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Waits a little for the call of this name to be given up."""

@@ -136,7 +136,7 @@ def pour(stream: socket.socket, pieces: Iterable[bytes], *, reads: bool, seconds
 
 FLOODS = {
     "rapid reset": lambda: rapid_reset(100_000),
-    "continuation": lambda: continuations(100_000),
+    "continuation": lambda: continuations(20_000),
 }
 
 
