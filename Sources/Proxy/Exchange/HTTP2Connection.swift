@@ -21,8 +21,9 @@ class HTTP2Connection: ChannelUser {
     /// Since when the session counts frames without use.
     private final var countedSince: Int64 = 0
     private final var isViolationCounted = false
-    /// What is said to a peer that broke the protocol or flooded, when its penalty is over.
+    /// What is said to a client that broke the protocol or flooded, when its penalty is over.
     private final var lastWords: [UInt8]?
+    private final var isPenalized = false
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
         self.worker = worker
@@ -97,42 +98,31 @@ class HTTP2Connection: ChannelUser {
     }
 
     private final func write() {
-        guard isSound, failure == nil, channel.isOpen, channel.queuedBytes < Limits.queuedBytes else { return }
+        guard isSound, failure == nil, lastWords == nil, channel.isOpen, channel.queuedBytes < Limits.queuedBytes else {
+            return
+        }
         let writer = worker.takeWriter()
         while isSound, failure == nil, channel.queuedBytes < Limits.queuedBytes {
             writer.removeAll()
             isSound = session.output(into: writer, limit: Limits.flushBytes)
-            guard writer.count > 0 else { break }
             if session.hasAccusedPeer, !isViolationCounted {
                 countViolation()
-                if channel.isAccepted { return penalize(sayingAtLast: writer) }
+                if channel.isAccepted {
+                    lastWords = writer.bytes
+                    break
+                }
             }
+            guard writer.count > 0 else { break }
             if case .failed(let error) = writer.withSpan({ channel.write($0) }) { failure = error }
         }
         worker.giveBack(writer)
     }
 
-    /// Lets the peer wait for the end, which costs nothing here. The handshake with which it comes again costs as much as
-    /// dozens of requests.
-    private func penalize(sayingAtLast writer: ByteWriter) {
-        lastWords = writer.bytes
-        worker.giveBack(writer)
-        connectionEnded(nil)
-        channel.pauseReading()
-        channel.setDeadline(after: Limits.penaltyMicroseconds)
-    }
-
-    private func penaltyIsOver(_ words: [UInt8]) {
-        lastWords = nil
-        if case .failed(let error) = channel.write(words.span) { failure = error }
-        scheduleFlush()
-    }
-
     final func flush() {
         isFlushScheduled = false
-        guard !isOver, channel.isOpen, lastWords == nil else { return }
+        guard !isOver, channel.isOpen else { return }
         write()
-        guard lastWords == nil else { return }
+        guard lastWords == nil else { return penalize() }
         if let failure { return end(failure) }
         let none: [UInt8] = []
         workOff(none.span)
@@ -143,10 +133,27 @@ class HTTP2Connection: ChannelUser {
         if session.isOver || !isSound, channel.queuedBytes == 0 { finish() } else { rest() }
     }
 
+    // MARK: a peer that breaks the protocol or floods
+
     private func countViolation() {
-        guard !isViolationCounted else { return }
         isViolationCounted = true
         worker.counters.http2Violations += 1
+    }
+
+    /// Lets a client wait for the end, which costs nothing here. The handshake with which it comes again costs as much as
+    /// dozens of requests.
+    private func penalize() {
+        guard !isPenalized else { return }
+        isPenalized = true
+        connectionEnded(nil)
+        channel.pauseReading()
+        channel.setDeadline(after: Limits.penaltyMicroseconds)
+    }
+
+    private func penaltyIsOver(_ words: [UInt8]) {
+        lastWords = nil
+        if case .failed(let error) = channel.write(words.span) { failure = error }
+        scheduleFlush()
     }
 
     override func channelDrained(_ channel: Channel) { scheduleFlush() }

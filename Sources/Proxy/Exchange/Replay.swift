@@ -14,7 +14,7 @@ struct Replay {
     }
 
     mutating func keep(_ head: borrowing RequestHead, _ bytes: Span<UInt8>, limit: Int) {
-        if !self.head.isEmpty || !body.isEmpty { drop() }
+        drop()
         self.limit = limit
         isComplete = head.byteCount <= limit
         guard isComplete else { return }
