@@ -16,9 +16,9 @@ int openssl_context_defaults(SSL_CTX *context) {
     return SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
 }
 
-void openssl_complete_chain(SSL_CTX *context) {
-    SSL_CTX_build_cert_chain(context, SSL_BUILD_CHAIN_FLAG_NO_ROOT | SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
-                                          SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+int openssl_complete_chain(SSL_CTX *context) {
+    return SSL_CTX_build_cert_chain(context, SSL_BUILD_CHAIN_FLAG_NO_ROOT | SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
+                                                 SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR) > 0;
 }
 
 int openssl_set_minimum_version(SSL_CTX *context, int is_1_3) {

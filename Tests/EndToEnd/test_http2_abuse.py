@@ -401,3 +401,11 @@ def test_the_end_comes_late_for_a_client_that_floods(victim):
         client.wait_over(5)
         assert time.monotonic() - started > 0.2
         assert any(code != Code.NO_ERROR for _, code in client.goaways), client.goaways
+
+
+def test_a_request_that_runs_when_its_client_floods_is_still_answered(victim):
+    with h2wire.connect(victim) as client:
+        running = client.open("/slow/1")
+        client.send(b"".join(h2flood.rapid_reset(2_000, first=101)))
+        assert client.wait_done(running, 5).status == 200
+        client.wait_over(5)

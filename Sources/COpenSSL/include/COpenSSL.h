@@ -14,8 +14,8 @@
 // MARK: contexts
 
 /// Finds the intermediate certificates of the pair in the trust store, once: otherwise each handshake would, and send the
-/// root too, which the peer has (RFC 8446 section 4.4.2).
-void openssl_complete_chain(SSL_CTX *context);
+/// root too, which the peer has (RFC 8446 section 4.4.2). Fails for one that is too weak to be sent.
+int openssl_complete_chain(SSL_CTX *context);
 /// Options, modes, ciphers and session rules that both sides share.
 int openssl_context_defaults(SSL_CTX *context);
 int openssl_set_minimum_version(SSL_CTX *context, int is_1_3);

@@ -66,9 +66,14 @@ class HTTP2Connection: ChannelUser {
             countedSince = worker.now
             session.forgive()
         }
-        session.receive(bytes)
+        let isSound = session.receive(bytes)
         workOff(bytes)
         guard !isOver else { return }
+        if !isSound {
+            countViolation()
+            // Whatever follows is not for this session, and a peer that does not read would be listened to for ever.
+            if channel.isAccepted { channel.pauseReading() }
+        }
         scheduleFlush()
     }
 
@@ -105,9 +110,9 @@ class HTTP2Connection: ChannelUser {
         while isSound, failure == nil, channel.queuedBytes < Limits.queuedBytes {
             writer.removeAll()
             isSound = session.output(into: writer, limit: Limits.flushBytes)
-            if session.hasAccusedPeer, !isViolationCounted {
+            if session.hasAccusedPeer {
                 countViolation()
-                if channel.isAccepted {
+                if channel.isAccepted, !isPenalized {
                     lastWords = writer.bytes
                     break
                 }
@@ -136,16 +141,16 @@ class HTTP2Connection: ChannelUser {
     // MARK: a peer that breaks the protocol or floods
 
     private func countViolation() {
+        guard !isViolationCounted else { return }
         isViolationCounted = true
         worker.counters.http2Violations += 1
     }
 
-    /// Lets a client wait for the end, which costs nothing here. The handshake with which it comes again costs as much as
-    /// dozens of requests.
+    /// Lets a client wait for the bad news, which costs nothing here. The handshake with which it comes again costs as
+    /// much as dozens of requests. Its requests go on: libnghttp2 lets those run that a flood of resets has left.
     private func penalize() {
         guard !isPenalized else { return }
         isPenalized = true
-        connectionEnded(nil)
         channel.pauseReading()
         channel.setDeadline(after: Limits.penaltyMicroseconds)
     }
@@ -153,6 +158,8 @@ class HTTP2Connection: ChannelUser {
     private func penaltyIsOver(_ words: [UInt8]) {
         lastWords = nil
         if case .failed(let error) = channel.write(words.span) { failure = error }
+        // A client that is in the middle of a long write reads nothing before it is through.
+        channel.resumeReading()
         scheduleFlush()
     }
 

