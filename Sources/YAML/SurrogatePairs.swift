@@ -21,7 +21,7 @@ enum SurrogatePairs {
         return copied == text.startIndex ? text : ArraySlice(output + text[copied...])
     }
 
-    /// The number of a `\uXXXX` that begins here.
+    /// The number of an escape, `\u` and four hexadecimal digits, that begins here.
     private static func unit(_ text: ArraySlice<UInt8>, _ start: Int) -> Int? {
         guard start + 6 <= text.endIndex, text[start] == UInt8(ascii: "\\"), text[start + 1] == UInt8(ascii: "u") else {
             return nil

@@ -24,7 +24,7 @@ class Tools:
         self.bin.mkdir()
         self.log.touch()
         for tool in SYSTEM:
-            (self.bin / tool).symlink_to(shutil.which(tool) or pytest.skip(f"{tool}: runs where it is installed"))
+            (self.bin / tool).symlink_to(shutil.which(tool) or pytest.skip(f"{tool}: runs on Debian or Ubuntu with git"))
 
     def add(self, name: str, body: str = "") -> None:
         tool = self.bin / name

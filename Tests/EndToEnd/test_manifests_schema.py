@@ -91,7 +91,7 @@ def test_a_key_that_is_given_twice_is_refused() -> None:
 def test_the_base_builds_with_kustomize() -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        pytest.skip("kubectl: runs where it is installed, as Debian's kubernetes-client does")
+        pytest.skip("kubectl: runs on Debian or Ubuntu with kubectl, as kubernetes-client installs it")
     done = subprocess.run(
         [kubectl, "kustomize", str(REPOSITORY / "deploy")], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

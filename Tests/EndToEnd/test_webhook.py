@@ -425,7 +425,7 @@ def test_a_port_that_is_taken_is_named(binary, directory, pair, webhook):
 def test_it_needs_no_privilege_and_writes_no_file(binary, directory, pair):
     """As the manifest runs it: another user, no capability, a root file system that is read-only."""
     if shutil.which("setpriv") is None:
-        pytest.skip("setpriv (util-linux): runs where it is installed")
+        pytest.skip("setpriv: runs on Debian and Ubuntu, whose util-linux has it")
     if os.geteuid() != 0:
         pytest.skip("another user: runs as root (`make test` as root on Linux, as CI does)")
     readable = directory / "pair"

@@ -25,7 +25,7 @@ enum Limits {
     static let interimBytes = 65_536
     /// In what time so many useless HTTP/2 frames as a session bears are a flood.
     static let floodMicroseconds: Int64 = 1_000_000
-    /// How long an HTTP/2 client that broke the protocol or flooded waits for the end of its connection.
+    /// How long an HTTP/2 client that broke the protocol or flooded waits to hear of it.
     static let penaltyMicroseconds: Int64 = 250_000
     /// Streams that run on one HTTP/2 connection to an upstream at a time, if it takes as many.
     static let streamsPerUpstream = 100
