@@ -4,8 +4,9 @@
     bench.py [--quick] [--rounds N] [--rows h1,h2,grpc] [--only haproxy,sidecar] [--json FILE]
 
 The contender has one core to itself; upstream (nginx, for gRPC nghttpd) and load generator (h2load) share
-another. Wall time on shared machines is noise, so the measure is CPU per request, in interleaved rounds
-(A B C D A B C D …), as the median of the ratios to haproxy within the same round.
+another. Wall time on shared machines is noise, so the measure is CPU per request. The machine's speed moves too, so at
+saturation the contenders take turns of a tenth of a second: all are up, and all load generators but one are stopped.
+At a fixed rate they follow one another. What is reported is the median of the rounds' ratios to haproxy.
 """
 
 from __future__ import annotations
@@ -21,20 +22,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import upstreams
 from check import check
 from contenders import ALL, Certificates, Contender, Running, Setup
-from measure import LoadGenerator, busy_cores, pss_bytes
+from load import Load, LoadGenerator
+from match import Match, alternate
+from measure import busy_cores, pss_bytes
 from report import Results, report
-from scenarios import GROUPS, SCENARIOS, Scenario
+from scenarios import GROUPS, SCENARIOS, SMALL, Scenario
 
 TOOLS = {
     "h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "nginx": "nginx-light", "curl": "curl",
     "cc": "gcc libc6-dev libssl-dev libnghttp2-dev", "openssl": "openssl", "taskset": "util-linux",
 }
+
+# Seconds until a load's warm-up begins: h2load starts and makes 64 handshakes.
+HANDSHAKES = 0.3
+# Seconds that the loads go on after the last turn.
+TAIL = 0.3
 
 
 def main() -> int:
@@ -70,7 +79,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two contenders in two minutes, for a first look")
-    parser.add_argument("--rounds", type=int, help="odd is best; default 5, with --quick 3")
+    parser.add_argument("--rounds", type=int, help="odd is best; default 7, with --quick 3")
     parser.add_argument("--rows", default=",".join(GROUPS), help="comma-separated protocols; default %(default)s")
     parser.add_argument("--only", help="comma-separated contenders")
     parser.add_argument("--json", help="write all single results to this file")
@@ -81,8 +90,8 @@ def parse() -> argparse.Namespace:
     options.only = options.only.split(",") if options.only else [contender.name for contender in ALL]
     if unknown := set(options.only) - {contender.name for contender in ALL}:
         parser.error(f"--only: {', '.join(sorted(unknown))} is no contender")
-    options.rounds = options.rounds or (3 if options.quick else 5)
-    options.warm_up, options.window = (0.3, 0.6) if options.quick else (0.5, 1.5)
+    options.rounds = options.rounds or (3 if options.quick else 7)
+    options.warm_up, options.window = (0.3, 0.6) if options.quick else (0.5, 1.0)
     options.idle = 100 if options.quick else 300
     return options
 
@@ -127,57 +136,84 @@ class Bench:
                 ("grpc", upstreams.grpc(self.scratch, self.grpc_port), self.grpc_port),
             ):
                 stack.enter_context(Running(command, self.cores[1], port, self.scratch / f"upstream-{name}.out"))
+            for contender in contenders:
+                self.measure_memory(contender, scenarios)
             for number in range(self.options.rounds):
+                for scenario in scenarios:
+                    able = [each for each in contenders if (each.name, scenario) not in self.results.failures]
+                    # Turns would let the requests of a fixed rate pile up.
+                    for group in [[each] for each in able] if scenario.total_rate else [able]:
+                        self.measure(group, scenario)
                 for contender in contenders:
-                    if "h1" in self.options.rows:
-                        self.measure_idle(contender)
-                    for h2c in (False, True):
-                        self.measure(contender, [scenario for scenario in scenarios if scenario.grpc == h2c], h2c)
                     print(f"round {number + 1}/{self.options.rounds} {self.progress(contender, scenarios)}", flush=True)
         return self.results
 
     def start(self, contender: Contender, h2c: bool) -> tuple[Running, Setup]:
         upstream_port = self.grpc_port if h2c else self.http1_port
-        setup = Setup(self.certificates, free_port(), upstream_port, h2c, self.scratch)
+        setup = Setup(self.certificates, free_port(), upstream_port, h2c, self.scratch / contender.name)
+        setup.scratch.mkdir(exist_ok=True)
         command, environment = contender.command(setup)
         log = self.scratch / f"{contender.name}.out"
         return Running(command, self.cores[0], setup.port, log, environment), setup
 
-    def measure(self, contender: Contender, scenarios: list[Scenario], h2c: bool) -> None:
-        """One sample of each scenario from a fresh process; what failed once is not tried again."""
-        scenarios = [scenario for scenario in scenarios if (contender.name, scenario) not in self.results.failures]
-        if not scenarios:
-            return
-        process, setup = self.start(contender, h2c)
-        try:
-            with process as running:
-                for scenario in scenarios:
-                    self.sample(contender, running.pid, setup, scenario)
-        except RuntimeError as error:
-            self.results.failures |= {(contender.name, scenario): str(error) for scenario in scenarios}
+    def measure(self, contenders: list[Contender], scenario: Scenario) -> None:
+        """One sample of each, from fresh processes that take turns; what has failed is not tried again."""
+        with ExitStack() as stack:
+            ready: list[tuple[Contender, Running]] = []
+            for contender in contenders:
+                with self.noting_failure(contender, scenario):
+                    running, setup = self.start(contender, scenario.grpc)
+                    stack.enter_context(running)
+                    check(scenario, setup, self.bodies[scenario.path])
+                    ready.append((contender, running))
+            # The loads end together: one whose handshakes take longer costs turns, no more.
+            end = time.time() + len(ready) * (self.options.warm_up + HANDSHAKES + self.window(scenario))
+            matches: list[tuple[Contender, Match]] = []
+            for contender, running in ready:
+                with self.noting_failure(contender, scenario):
+                    seconds = end + TAIL - time.time() - self.options.warm_up
+                    load = stack.enter_context(self.begin(contender, running, scenario, seconds))
+                    matches.append((contender, Match(running, load)))
+            alternate([match for _, match in matches], end)
+            for contender, match in matches:
+                with self.noting_failure(contender, scenario):
+                    self.results.samples.setdefault((contender.name, scenario), []).append(match.finish())
 
-    def sample(self, contender: Contender, pid: int, setup: Setup, scenario: Scenario) -> None:
-        key = contender.name, scenario
+    def begin(self, contender: Contender, running: Running, scenario: Scenario, seconds: float) -> Load:
+        """A load that is past its warm-up, and waits."""
+        load = self.load.start(
+            contender.name, running.port, scenario, warm_up=self.options.warm_up, seconds=seconds)
+        load.wait_warm()
+        load.pause()
+        return load
+
+    def measure_memory(self, contender: Contender, scenarios: list[Scenario]) -> None:
+        """Each alone: processes that run side by side share the pages of their libraries."""
+        for scenario in [scenario for scenario in scenarios if not scenario.total_rate]:
+            with self.noting_failure(contender, scenario), self.start(contender, scenario.grpc)[0] as running:
+                with self.begin(contender, running, scenario, 2) as load:
+                    load.go_on()
+                    time.sleep(1)
+                    self.results.memory[contender.name, scenario] = pss_bytes(running.pid)
+                    load.finish()
+        if "h1" in self.options.rows:
+            with self.start(contender, False)[0] as running:
+                self.results.idle_bytes[contender.name] = idle_connection_bytes(
+                    running, self.certificates, self.bodies[SMALL], self.options.idle)
+
+    @contextmanager
+    def noting_failure(self, contender: Contender, scenario: Scenario) -> Iterator[None]:
+        """What fails is reported instead of compared."""
         try:
-            check(scenario, setup, self.bodies[scenario.path])
-            sample = self.load.run(
-                pid, setup.port, scenario, warm_up=self.options.warm_up, window=self.window(scenario))
+            yield
         except RuntimeError as error:
-            self.results.failures[key] = str(error)
+            self.results.failures[contender.name, scenario] = str(error)
         except OSError as error:
-            self.results.failures[key] = f"the process ended: {error}"
-        else:
-            self.results.samples.setdefault(key, []).append(sample)
+            self.results.failures[contender.name, scenario] = f"the process ended: {error}"
 
     def window(self, scenario: Scenario) -> float:
         """Seconds of one sample: a proxy that mostly sleeps needs more of them for as many requests."""
         return self.options.window * (2 if scenario.total_rate else 1)
-
-    def measure_idle(self, contender: Contender) -> None:
-        process, setup = self.start(contender, False)
-        with process as running:
-            grown = idle_connection_bytes(running.pid, setup, self.bodies["/64"], self.options.idle)
-        self.results.idle_bytes.setdefault(contender.name, []).append(grown)
 
     def progress(self, contender: Contender, scenarios: list[Scenario]) -> str:
         def last(scenario: Scenario) -> str:
@@ -189,14 +225,14 @@ class Bench:
             for group in self.options.rows)
 
 
-def idle_connection_bytes(pid: int, setup: Setup, body: bytes, count: int) -> float:
+def idle_connection_bytes(running: Running, certificates: Certificates, body: bytes, count: int) -> float:
     """Additional memory of one mTLS connection that made one request and now waits for the next."""
-    context = ssl.create_default_context(cafile=setup.certificates.ca)
-    pair = setup.certificates.client_directory
+    context = ssl.create_default_context(cafile=certificates.ca)
+    pair = certificates.client_directory
     context.load_cert_chain(pair / "tls.crt", pair / "tls.key")
 
     def open_one() -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", setup.port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", running.port), timeout=10)
         connection = context.wrap_socket(plain, server_hostname="localhost")
         connection.sendall(b"GET /64 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
@@ -210,10 +246,10 @@ def idle_connection_bytes(pid: int, setup: Setup, body: bytes, count: int) -> fl
     for connection in [open_one() for _ in range(20)]:
         connection.close()
     time.sleep(0.3)
-    before = pss_bytes(pid)
+    before = pss_bytes(running.pid)
     connections = [open_one() for _ in range(count)]
     time.sleep(0.5)
-    grown = pss_bytes(pid) - before
+    grown = pss_bytes(running.pid) - before
     for connection in connections:
         connection.close()
     return grown / count

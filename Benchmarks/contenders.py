@@ -247,7 +247,8 @@ class Sidecar(Contender):
         }
 
 
-ALL: list[Contender] = [HAProxy(), Nginx(), Nghttpx(), Envoy(), Sidecar()]
+# In the order of measurement: what is compared most closely is measured closest together.
+ALL: list[Contender] = [HAProxy(), Sidecar(), Nginx(), Nghttpx(), Envoy()]
 
 
 def nginx_command(scratch: Path, name: str, servers: str) -> list[str]:
@@ -307,6 +308,10 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
 
     @property
     def pid(self) -> int:

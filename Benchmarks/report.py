@@ -15,7 +15,8 @@ class Results:
 
     samples: dict[tuple[str, Scenario], list[Sample]] = field(default_factory=dict)
     failures: dict[tuple[str, Scenario], str] = field(default_factory=dict)
-    idle_bytes: dict[str, list[float]] = field(default_factory=dict)
+    memory: dict[tuple[str, Scenario], int] = field(default_factory=dict)
+    idle_bytes: dict[str, float] = field(default_factory=dict)
 
     def values(self, name: str, scenario: Scenario, value: Callable[[Sample], float]) -> list[float] | None:
         if (name, scenario) in self.failures:
@@ -25,9 +26,11 @@ class Results:
     def json(self) -> dict[str, object]:
         return {
             "idle_bytes": self.idle_bytes,
+            "memory": [{"contender": name, "scenario": scenario.title, "pss_bytes": pss}
+                       for (name, scenario), pss in self.memory.items()],
             "samples": [{
                 "contender": name, "scenario": scenario.title, "round": number, "requests": sample.requests,
-                "seconds": sample.seconds, "cpu_seconds": sample.cpu, "pss_bytes": sample.pss,
+                "seconds": sample.seconds, "cpu_seconds": sample.cpu,
                 "p50_ms": sample.latency(50), "p99_ms": sample.latency(99)}
                 for (name, scenario), rounds in self.samples.items() for number, sample in enumerate(rounds, 1)],
             "failures": [{"contender": name, "scenario": scenario.title, "reason": reason}
@@ -62,12 +65,13 @@ def measures(
     for scenario in scenarios:
         rows.append(row("p50", "ms", scenario, lambda sample: sample.latency(50)))
         rows.append(row("p99", "ms", scenario, lambda sample: sample.latency(99)))
-    rows += [row("memory (PSS)", "MB", scenario, lambda sample: sample.pss / 1e6)
-             for scenario in scenarios if not scenario.total_rate]
+    for scenario in [scenario for scenario in scenarios if not scenario.total_rate]:
+        rows.append((f"memory (PSS), {scenario.load}", "MB", {
+            name: [results.memory[name, scenario] / 1e6] if (name, scenario) in results.memory else None
+            for name in names}))
     if scenarios[0].group == "h1":
         rows.append(("memory per idle mTLS connection", "KB", {
-            name: [grown / 1e3 for grown in results.idle_bytes[name]] if name in results.idle_bytes else None
-            for name in names}))
+            name: [results.idle_bytes[name] / 1e3] if name in results.idle_bytes else None for name in names}))
     return rows
 
 
