@@ -125,9 +125,6 @@ final class HTTP2Exchange: Exchange {
     override func writeBody(_ payload: Span<UInt8>) {
         guard isOpen else { return }
         session.send(slot, payload)
-        guard !isAnswerPaused, session.queuedBytes(slot) >= Limits.queuedBytes else { return }
-        isAnswerPaused = true
-        pauseAnswer()
     }
 
     override func writeEnd(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
@@ -137,7 +134,13 @@ final class HTTP2Exchange: Exchange {
 
     override func flushAnswer() -> Bool {
         connection.scheduleFlush()
-        return isOpen
+        guard isOpen else { return false }
+        // Only now: what is large has gone out as far as the client takes it.
+        if !isAnswerPaused, session.queuedBytes(slot) >= Limits.queuedBytes {
+            isAnswerPaused = true
+            pauseAnswer()
+        }
+        return true
     }
 
     override func answerEnded() {

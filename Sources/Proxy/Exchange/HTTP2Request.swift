@@ -47,9 +47,6 @@ final class HTTP2Request {
     func send(_ payload: Span<UInt8>) {
         guard let slot else { return }
         session.send(slot, payload)
-        guard !mustWait, session.queuedBytes(slot) >= Limits.queuedBytes else { return }
-        mustWait = true
-        exchange?.requestMustWait()
     }
 
     func end(_ trailers: [FieldLine], from bytes: Span<UInt8>) {
@@ -60,8 +57,13 @@ final class HTTP2Request {
     }
 
     func flush() -> Bool {
-        guard slot != nil, !connection.isOver else { return false }
+        guard let slot, !connection.isOver else { return false }
         connection.scheduleFlush()
+        // Only now: what is large has gone out as far as the server takes it.
+        if !mustWait, session.queuedBytes(slot) >= Limits.queuedBytes {
+            mustWait = true
+            exchange?.requestMustWait()
+        }
         return true
     }
 

@@ -1,7 +1,7 @@
 /// The bounds of the data plane that are not configuration, each with its reason.
 enum Limits {
-    /// A worker's read buffer: four TLS records, or what a busy plain socket holds.
-    static let inboxBytes = 65_536
+    /// A worker's read buffer: five TLS records, so that 64 KiB come in one read with the head before them.
+    static let inboxBytes = 81_920
     /// A worker's write buffer at first: most heads; it grows to what a turn writes.
     static let writerBytes = 16_384
     /// Bytes waiting at a target from which on its source is no longer read: memory per direction stays near this
