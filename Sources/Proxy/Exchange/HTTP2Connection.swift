@@ -21,9 +21,23 @@ class HTTP2Connection: ChannelUser {
     /// Since when the session counts frames without use.
     private final var countedSince: Int64 = 0
     private final var isViolationCounted = false
-    /// What is said to a client that broke the protocol or flooded, when its penalty is over.
-    private final var lastWords: [UInt8]?
-    private final var isPenalized = false
+    private final var penalty = Penalty.none
+
+    /// What becomes of a client that broke the protocol or flooded: it hears of it late, once.
+    private enum Penalty {
+        case none
+        /// Begins at the end of the turn, when nobody is in the middle of a write; these are the last words.
+        case due([UInt8])
+        case running([UInt8])
+        case over
+
+        var holdsBack: Bool {
+            switch self {
+            case .due, .running: true
+            case .none, .over: false
+            }
+        }
+    }
 
     init(_ worker: Worker, _ channel: Channel, _ session: HTTP2Session) {
         self.worker = worker
@@ -103,17 +117,16 @@ class HTTP2Connection: ChannelUser {
     }
 
     private final func write() {
-        guard isSound, failure == nil, lastWords == nil, channel.isOpen, channel.queuedBytes < Limits.queuedBytes else {
-            return
-        }
+        guard isSound, failure == nil, !penalty.holdsBack, channel.isOpen, channel.queuedBytes < Limits.queuedBytes
+        else { return }
         let writer = worker.takeWriter()
         while isSound, failure == nil, channel.queuedBytes < Limits.queuedBytes {
             writer.removeAll()
             isSound = session.output(into: writer, limit: Limits.flushBytes)
             if session.hasAccusedPeer {
                 countViolation()
-                if channel.isAccepted, !isPenalized {
-                    lastWords = writer.bytes
+                if channel.isAccepted, case .none = penalty {
+                    penalty = .due(writer.bytes)
                     break
                 }
             }
@@ -127,7 +140,11 @@ class HTTP2Connection: ChannelUser {
         isFlushScheduled = false
         guard !isOver, channel.isOpen else { return }
         write()
-        guard lastWords == nil else { return penalize() }
+        switch penalty {
+        case .due(let words): return penalize(words)
+        case .running: return
+        case .none, .over: break
+        }
         if let failure { return end(failure) }
         let none: [UInt8] = []
         workOff(none.span)
@@ -148,15 +165,14 @@ class HTTP2Connection: ChannelUser {
 
     /// Lets a client wait for the bad news, which costs nothing here. The handshake with which it comes again costs as
     /// much as dozens of requests. Its requests go on: libnghttp2 lets those run that a flood of resets has left.
-    private func penalize() {
-        guard !isPenalized else { return }
-        isPenalized = true
+    private func penalize(_ words: [UInt8]) {
+        penalty = .running(words)
         channel.pauseReading()
         channel.setDeadline(after: Limits.penaltyMicroseconds)
     }
 
     private func penaltyIsOver(_ words: [UInt8]) {
-        lastWords = nil
+        penalty = .over
         if case .failed(let error) = channel.write(words.span) { failure = error }
         // A client that is in the middle of a long write reads nothing before it is through.
         channel.resumeReading()
@@ -179,7 +195,7 @@ class HTTP2Connection: ChannelUser {
     final var idleDeadline: Int64 { max(lastUse + worker.timeouts.idle - worker.now, Limits.idleCheckMicroseconds) }
 
     override func channelDeadline(_ channel: Channel) {
-        if let lastWords { return penaltyIsOver(lastWords) }
+        if case .running(let words) = penalty { return penaltyIsOver(words) }
         let silence = worker.now - lastHeard
         if channel.queuedBytes > 0 || awaitsPong, silence >= worker.timeouts.idle { return end(nil) }
         deadlinePassed()

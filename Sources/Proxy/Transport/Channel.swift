@@ -28,9 +28,7 @@ final class Channel: EventHandler {
     let startedAt: Int64
 
     private var backlog = Backlog()
-    private var interest: Readiness
-    /// False after the kernel reported a hang-up that nobody wants to read yet: epoll would repeat it for ever.
-    private var isPolled = true
+    private var interest: PollInterest
     private(set) var isReading = true
     private var blocksOnWrite = false
     /// The last read found nothing, and no event has come since.
@@ -63,9 +61,9 @@ final class Channel: EventHandler {
         let raw = socket.raw
         wire = Wire(socket)
         phase = .open
-        interest = .readable
+        interest = PollInterest(.readable)
         super.init()
-        try reactor.register(self, raw, interest)
+        try reactor.register(self, raw, interest.events)
     }
 
     /// Starts to resolve and to connect; `channelOpened` or `channelFailed` follows, never before this returns.
@@ -78,7 +76,7 @@ final class Channel: EventHandler {
         startedAt = reactor.now
         remote = Endpoint(.anyV4, 0)
         phase = .connecting
-        interest = .writable
+        interest = PollInterest(.writable)
         super.init()
         let connector = Connector(target, offering: offer, for: self, in: reactor)
         try connector.start()
@@ -293,9 +291,8 @@ final class Channel: EventHandler {
         // Level-triggered epoll repeats EPOLLHUP whatever the interest. What the peer sent before is still in the
         // socket and is read when reading resumes; until then the descriptor is not polled.
         guard backlog.isEmpty else { return flush() }
-        guard isPolled else { return }
-        isPolled = false
-        interest = []
+        guard interest.isPolled else { return }
+        interest.muted()
         if let raw = wire?.raw { reactor.mute(raw) }
     }
 
@@ -303,20 +300,13 @@ final class Channel: EventHandler {
         guard phase != .closed, let raw = wire?.raw else { return }
         var wanted: Readiness = isReading ? .readable : []
         if !backlog.isEmpty || blocksOnWrite { wanted.insert(.writable) }
-        guard isPolled else {
-            guard !wanted.isEmpty else { return }
-            do throws(SystemError) {
-                try reactor.unmute(self, raw, wanted)
-                isPolled = true
-                interest = wanted
-            } catch {
-                fail(.broken(error))
-            }
-            return
+        switch interest.change(to: wanted) {
+        case .none: return
+        case .modify: reactor.setInterest(self, raw, wanted)
+        case .unmute:
+            do throws(SystemError) { try reactor.unmute(self, raw, wanted) } catch { return fail(.broken(error)) }
         }
-        guard wanted != interest else { return }
-        interest = wanted
-        reactor.setInterest(self, raw, wanted)
+        interest.changed(to: wanted)
     }
 
     // MARK: what the connector tells
@@ -421,7 +411,7 @@ final class Channel: EventHandler {
         phase = .closed
         connector?.cancel()
         connector = nil
-        if isRegistered, let raw = wire?.raw { reactor.deregister(self, raw, isPolled: isPolled) }
+        if isRegistered, let raw = wire?.raw { reactor.deregister(self, raw, isPolled: interest.isPolled) }
         wire = nil
         tlsContext = nil
         backlog = Backlog()
