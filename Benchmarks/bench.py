@@ -6,7 +6,8 @@
 The contender has one core to itself; upstream (nginx, for gRPC nghttpd) and load generator (h2load) share
 another. Wall time on shared machines is noise, so the measure is CPU per request. The machine's speed moves too, so at
 saturation the contenders take turns of a tenth of a second: all are up, and all load generators but one are stopped.
-At a fixed rate they follow one another. What is reported is the median of the rounds' ratios to haproxy.
+At a fixed rate they follow one another. What is reported is the median of the rounds' ratios to haproxy; memory is
+measured once, alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -30,7 +32,7 @@ import upstreams
 from check import check
 from contenders import ALL, Certificates, Contender, Running, Setup
 from load import Load, LoadGenerator
-from match import Match, alternate
+from match import GAP, MARGIN, TURN, Match, alternate, run_alone
 from measure import busy_cores, pss_bytes
 from report import Results, report
 from scenarios import GROUPS, SCENARIOS, SMALL, Scenario
@@ -42,8 +44,6 @@ TOOLS = {
 
 # Seconds until a load's warm-up begins: h2load starts and makes 64 handshakes.
 HANDSHAKES = 0.3
-# Seconds that the loads go on after the last turn.
-TAIL = 0.3
 
 
 def main() -> int:
@@ -60,6 +60,8 @@ def main() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
     os.sched_setaffinity(0, {cores[1]})
+    # A load that is stopped would outlive this process: all ways out lead through the blocks that end it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if (busy := busy_cores()) > 0.1:
         print(f"- warning: other processes use {busy:.1f} cores; take nothing but the ratios, and those with doubt")
     scenarios = [scenario for scenario in SCENARIOS if scenario.group in options.rows]
@@ -168,34 +170,39 @@ class Bench:
                     ready.append((contender, running))
             # The loads end together: one whose handshakes take longer costs turns, no more.
             end = time.time() + len(ready) * (self.options.warm_up + HANDSHAKES + self.window(scenario))
+            tail = len(ready) * (TURN + GAP) + 2 * MARGIN
             matches: list[tuple[Contender, Match]] = []
             for contender, running in ready:
                 with self.noting_failure(contender, scenario):
-                    seconds = end + TAIL - time.time() - self.options.warm_up
+                    seconds = end + tail - time.time() - self.options.warm_up
                     load = stack.enter_context(self.begin(contender, running, scenario, seconds))
+                    load.wait_warm()
+                    if len(ready) > 1:
+                        load.pause()
                     matches.append((contender, Match(running, load)))
-            alternate([match for _, match in matches], end)
+            if len(ready) > 1:
+                alternate([match for _, match in matches], end)
+            else:
+                for _, match in matches:
+                    run_alone(match, end)
             for contender, match in matches:
                 with self.noting_failure(contender, scenario):
                     self.results.samples.setdefault((contender.name, scenario), []).append(match.finish())
 
     def begin(self, contender: Contender, running: Running, scenario: Scenario, seconds: float) -> Load:
-        """A load that is past its warm-up, and waits."""
-        load = self.load.start(
+        return self.load.start(
             contender.name, running.port, scenario, warm_up=self.options.warm_up, seconds=seconds)
-        load.wait_warm()
-        load.pause()
-        return load
 
     def measure_memory(self, contender: Contender, scenarios: list[Scenario]) -> None:
         """Each alone: processes that run side by side share the pages of their libraries."""
         for scenario in [scenario for scenario in scenarios if not scenario.total_rate]:
             with self.noting_failure(contender, scenario), self.start(contender, scenario.grpc)[0] as running:
-                with self.begin(contender, running, scenario, 2) as load:
-                    load.go_on()
+                with self.begin(contender, running, scenario, 1.5) as load:
+                    load.wait_warm()
                     time.sleep(1)
-                    self.results.memory[contender.name, scenario] = pss_bytes(running.pid)
+                    pss = pss_bytes(running.pid)
                     load.finish()
+                    self.results.memory[contender.name, scenario] = pss
         if "h1" in self.options.rows:
             with self.start(contender, False)[0] as running:
                 self.results.idle_bytes[contender.name] = idle_connection_bytes(

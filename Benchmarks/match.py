@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from contenders import Running
-from load import Answer, Load
+from load import Load
 from measure import Sample, cpu_seconds
 
 # Seconds a contender is under load before it is the next one's turn.
 TURN = 0.1
-# Seconds for what is on its way when a load stops.
-MARGIN = 0.05
+# Seconds for the requests that are in flight when a load stops: they are answered before the next turn.
+GAP = 0.015
+# Seconds before a load that is alone is measured, and after any.
+MARGIN = 0.2
 
 
 @dataclass
@@ -26,16 +29,17 @@ class Match:
     cpu: list[float] = field(default_factory=list)
 
     def take_turn(self, seconds: float) -> None:
-        self.load.go_on()
         began = time.time()
         time.sleep(seconds)
         self.turns.append((began, time.time()))
-        self.load.pause()
 
     def read_cpu(self) -> None:
         # h2load says nothing of connections that are lost and not made again.
         if self.process.is_running:
-            self.cpu.append(cpu_seconds(self.process.pid))
+            try:
+                self.cpu.append(cpu_seconds(self.process.pid))
+            except OSError:
+                return  # it ends just now
 
     def finish(self) -> Sample:
         """What was answered from the first turn to the last; RuntimeError if a request failed, then or ever."""
@@ -44,29 +48,51 @@ class Match:
             raise RuntimeError("the process ended")
         opened, closed = self.turns[0][0], self.turns[-1][1]
         answers = [answer for answer in answers if opened <= answer.ended <= closed]
-        latencies = sorted(answer.seconds * 1000 for answer in answers if self.within_turn(answer))
-        if not latencies:
-            raise RuntimeError("nothing was answered within a turn")
-        seconds = sum(ended - began for began, ended in self.turns)
-        return Sample(len(answers), seconds, self.cpu[1] - self.cpu[0], latencies)
+        if not answers:
+            raise RuntimeError("nothing was answered")
+        clock = Clock(self.turns)
+        latencies = sorted((clock.at(answer.ended) - clock.at(answer.began)) * 1000 for answer in answers)
+        return Sample(len(answers), clock.at(closed), self.cpu[1] - self.cpu[0], latencies)
 
-    def within_turn(self, answer: Answer) -> bool:
-        """Others were in flight while their load was stopped."""
-        return any(began <= answer.began and answer.ended <= ended for began, ended in self.turns)
+
+class Clock:
+    """One that stands still between turns: a request that is in flight then has not waited for its proxy."""
+
+    def __init__(self, turns: list[tuple[float, float]]):
+        self.turns = turns
+        self.starts = [began for began, _ in turns]
+        self.elapsed = [0.0]
+        for began, ended in turns:
+            self.elapsed.append(self.elapsed[-1] + ended - began)
+
+    def at(self, moment: float) -> float:
+        """Seconds of all turns up to this moment."""
+        index = bisect_right(self.starts, moment) - 1
+        if index < 0:
+            return moment - self.starts[0]
+        began, ended = self.turns[index]
+        return self.elapsed[index] + min(moment, ended) - began
 
 
 def alternate(matches: list[Match], end: float) -> None:
-    """Has the loads take turns until the given time; one alone has all of it. They go on together after that."""
-    for match in matches:
-        match.load.pause()
-    time.sleep(MARGIN)
+    """Has the stopped loads take turns until the given time. They go on together after that."""
     for match in matches:
         match.read_cpu()
-    alone = len(matches) == 1
     while matches and time.time() < end or not all(match.turns for match in matches):
         for match in matches:
-            match.take_turn(max(TURN, end - time.time()) if alone else TURN)
+            match.load.go_on()
+            match.take_turn(TURN)
+            match.load.pause()
+            time.sleep(GAP)
     time.sleep(MARGIN)
     for match in matches:
         match.read_cpu()
         match.load.go_on()
+
+
+def run_alone(match: Match, end: float) -> None:
+    """Measures a load that never stops, for it would make up for the pause."""
+    time.sleep(MARGIN)
+    match.read_cpu()
+    match.take_turn(max(TURN, end + MARGIN - time.time()))
+    match.read_cpu()

@@ -40,7 +40,8 @@ class Results:
 
 def report(names: list[str], scenarios: list[Scenario], results: Results) -> None:
     reference = "haproxy" if "haproxy" in names else names[0]
-    print(f"\nMedian of the rounds' ratios to {reference} (below 1 is better), absolute median in parentheses.")
+    print(f"\nMedian of the rounds' ratios to {reference} (below 1 is better), absolute median in parentheses; memory "
+          "is measured once.")
     for group in dict.fromkeys(scenario.group for scenario in scenarios):
         chosen = [scenario for scenario in scenarios if scenario.group == group]
         table(GROUPS[group], names, [

@@ -145,7 +145,7 @@ class Exchange: ChannelUser {
         do throws(ChannelError) {
             guard let link = try route.pool.take(route.version, fresh: fresh, for: self) else {
                 isWaiting = true
-                replay.keep(head, bytes, limit: Limits.waitingBytes)
+                replay.keep(head, bytes, limit: head.byteCount + Limits.waitingBodyBytes)
                 // More than is kept could not be sent.
                 if !requestIsWhole { requestMustWait() }
                 return true

@@ -1,6 +1,7 @@
 /// The bounds of the data plane that are not configuration, each with its reason.
 enum Limits {
-    /// A worker's read buffer: five TLS records, so that 64 KiB come in one read with the head before them.
+    /// A worker's read buffer: from a plain socket 64 KiB come in one read with the head before them. TLS gives one
+    /// record at a time, of 16 KiB at most.
     static let inboxBytes = 81_920
     /// A worker's write buffer at first: most heads; it grows to what a turn writes.
     static let writerBytes = 16_384
@@ -12,9 +13,9 @@ enum Limits {
     /// A request up to this size is kept until its answer begins, to be sent again when a pooled connection
     /// turns out to be dead.
     static let replayBytes = 16_384
-    /// A request that waits for its upstream's protocol to be known: its head, and what one read or an HTTP/2 stream's
-    /// window has let in of its body before the client was made to wait.
-    static let waitingBytes = 262_144
+    /// What is kept of the body of a request that waits for its upstream's protocol to be known: more than one read or
+    /// an HTTP/2 stream's window lets in before the client is made to wait.
+    static let waitingBodyBytes = 2 * inboxBytes
     /// HTTP/2 frames that go out in one write.
     static let flushBytes = 65_536
     /// An answer's head may be larger than a request's: cookies are set here.
