@@ -100,7 +100,10 @@ class Load:
 
     def finish(self) -> list[Answer]:
         """Waits for the end and answers what was logged; RuntimeError if any request of the whole run failed."""
-        output, _ = self.process.communicate(timeout=60)
+        try:
+            output, _ = self.process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError("h2load did not end") from None
         answers = []
         statuses = Counter()
         for row in self.log.open() if self.log.exists() else ():
