@@ -175,6 +175,21 @@ def test_a_large_upload_may_begin_before_the_protocol_is_known(start_proxy, star
         assert (stream.status, bytes(stream.body)) == (200, str(2 * MEGABYTE).encode())
 
 
+def test_a_head_waits_with_its_upload_however_large_it_may_be(start_proxy, start_upstream, identities):
+    def serve(stream):
+        time.sleep(1)
+        with tls_server(identities, "http/1.1").wrap_socket(stream, server_side=True) as secured:
+            answer_all(secured)
+
+    url = f"https://127.0.0.1:{start_upstream(serve).port}"
+    proxy = start_proxy(UPSTREAM_URL=url, UPSTREAM_PROTOCOL="h2c", MAX_HEADER_BYTES="400000")
+    head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+    fields = "".join(f"X-Fill-{number}: {'x' * 30_000}\r\n" for number in range(12))
+    with proxy.connect() as client:
+        client.send((head + fields + "\r\n").encode() + b"x" * 100_000)
+        assert client.response().status == 200
+
+
 def test_such_an_upload_goes_no_faster_than_the_upstream(start_proxy, start_upstream, identities):
     """What was kept meanwhile may fill the upstream's window: then the client waits as for any other."""
     def serve(stream):
