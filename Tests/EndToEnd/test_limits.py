@@ -368,6 +368,20 @@ def test_an_upstreams_head_is_bounded_too(start_proxy, start_upstream, fields):
         assert client.request("/").status == 502
 
 
+@pytest.mark.parametrize("size, status", [(65_536, 200), (65_537, 502)])
+@pytest.mark.parametrize("body", [b"", b"x" * 20_000], ids=["alone", "with a body behind it"])
+def test_an_upstreams_head_may_have_64_kib_and_no_more(start_proxy, start_upstream, size, status, body):
+    """However much of it, or of what follows it, comes in one read."""
+    def serve(stream):
+        reader = RequestReader(stream)
+        while reader.next():
+            stream.sendall(request_of(size, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(body)) + body)
+
+    proxy = start_proxy(upstream_port=start_upstream(serve).port)
+    with proxy.connect() as client:
+        assert client.request("/").status == status
+
+
 # MAX_CONNECTIONS
 
 class Crowd:

@@ -32,7 +32,8 @@ struct ResponseParser {
         if scanned == 0 || HeadBounds.hasLineEnd(bytes, from: scanned) { outcome = read(bytes, method) }
         switch outcome {
         case .needsMore: return bytes.count >= limits.maxHeadBytes ? .failed(HTTPError(.headTooLarge)) : .needsMore
-        case .complete, .failed: return outcome
+        case .complete: return head.byteCount > limits.maxHeadBytes ? .failed(HTTPError(.headTooLarge)) : .complete
+        case .failed: return outcome
         }
     }
 
