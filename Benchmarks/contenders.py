@@ -295,7 +295,7 @@ class Running:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return self
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                if not self.is_running or time.monotonic() > deadline:
                     self.__exit__()
                     said = self.log.read_text()[-2000:]
                     raise RuntimeError(f"{self.name} did not come up on port {self.port}:\n{said}")

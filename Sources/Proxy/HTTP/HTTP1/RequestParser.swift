@@ -55,14 +55,9 @@ struct RequestParser {
     }
 
     private func bounded(_ bytes: Span<UInt8>, _ outcome: ParseOutcome) -> ParseOutcome {
-        switch outcome {
-        case .needsMore:
-            guard bytes.count >= limits.maxHeadBytes else { return .needsMore }
-            let isInRequestLine = !HeadBounds.hasLineEnd(bytes, from: 2)
-            return .failed(HTTPError(isInRequestLine ? .targetTooLong : .headTooLarge))
-        case .complete: return head.byteCount > limits.maxHeadBytes ? .failed(HTTPError(.headTooLarge)) : .complete
-        case .failed: return outcome
-        }
+        guard HeadBounds.areExceeded(outcome, seen: bytes.count, head: head.byteCount, limits) else { return outcome }
+        let isInRequestLine = outcome == .needsMore && !HeadBounds.hasLineEnd(bytes, from: 2)
+        return .failed(HTTPError(isInRequestLine ? .targetTooLong : .headTooLarge))
     }
 
     private mutating func read(_ bytes: Span<UInt8>) -> ParseOutcome {
@@ -217,8 +212,18 @@ struct RequestParser {
     }
 }
 
-/// Looks for line ends in the part of a head that is new.
+/// What both parsers ask of a head that may not be whole yet.
 enum HeadBounds {
+    /// Whether a head is larger than it may be, or what there is of it as large without an end.
+    static func areExceeded(_ outcome: ParseOutcome, seen: Int, head: Int, _ limits: HTTPLimits) -> Bool {
+        switch outcome {
+        case .needsMore: seen >= limits.maxHeadBytes
+        case .complete: head > limits.maxHeadBytes
+        case .failed: false
+        }
+    }
+
+    /// Whether a line ends in the part that is new.
     static func hasLineEnd(_ bytes: Span<UInt8>, from start: Int) -> Bool {
         var index = start
         while index < bytes.count {

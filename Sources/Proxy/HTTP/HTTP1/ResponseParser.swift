@@ -30,11 +30,8 @@ struct ResponseParser {
     mutating func parse(_ bytes: Span<UInt8>, resumingAt scanned: Int, for method: Method) -> ParseOutcome {
         var outcome = ParseOutcome.needsMore
         if scanned == 0 || HeadBounds.hasLineEnd(bytes, from: scanned) { outcome = read(bytes, method) }
-        switch outcome {
-        case .needsMore: return bytes.count >= limits.maxHeadBytes ? .failed(HTTPError(.headTooLarge)) : .needsMore
-        case .complete: return head.byteCount > limits.maxHeadBytes ? .failed(HTTPError(.headTooLarge)) : .complete
-        case .failed: return outcome
-        }
+        return HeadBounds.areExceeded(outcome, seen: bytes.count, head: head.byteCount, limits)
+            ? .failed(HTTPError(.headTooLarge)) : outcome
     }
 
     private mutating func read(_ bytes: Span<UInt8>, _ method: Method) -> ParseOutcome {
