@@ -128,13 +128,14 @@ static const uint64_t abstract_sockets = 1, signals = 2;
 
 static const uint64_t reading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 
-int linux_landlock_version(void) {
+/// The kernel's version of landlock(7), from 1.
+static int landlock_version(void) {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     return version < 0 ? -errno : (int)version;
 }
 
 int linux_files_begin(void) {
-    int version = linux_landlock_version();
+    int version = landlock_version();
     if (version < 0) return version;
     struct ruleset ruleset = {.files = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
     size_t size = sizeof ruleset.files;

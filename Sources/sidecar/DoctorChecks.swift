@@ -52,17 +52,3 @@ enum CertificateCheck {
         return [.ok(.certificates, "\(what) is valid until \(end)")]
     }
 }
-
-/// Which fences the proxy can put around itself here.
-enum SandboxCheck {
-    static func finding(_ configuration: Configuration) -> Diagnosis {
-        guard configuration.isSandboxed else {
-            return .warning(
-                .sandbox, "SANDBOX=false: the proxy puts no fences around itself", fix: "unset it (docs/security.md)")
-        }
-        guard let version = Sandbox.landlockVersion else {
-            return .ok(.sandbox, "there is no Landlock here: which files the proxy may reach stays unrestricted")
-        }
-        return .ok(.sandbox, "the kernel has Landlock, version \(version)")
-    }
-}

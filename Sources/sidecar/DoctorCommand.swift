@@ -41,7 +41,8 @@ struct DoctorCommand: ParsableCommand {
         }
         let now = Int64(time(nil))
         return [.ok(.configuration, "the environment is valid")] + ClockCheck.findings(now: now)
-            + CertificateCheck.findings(configuration, now: now) + [SandboxCheck.finding(configuration)]
+            + CertificateCheck.findings(configuration, now: now)
+            + RunningProxyCheck.findings(configuration)
             + Doctor(Doctor.Expectation(configuration)).findings
     }
 }

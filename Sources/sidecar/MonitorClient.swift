@@ -14,13 +14,22 @@ struct MonitorClient {
     }
 
     /// Why there is no answer: a sentence.
-    struct Failure: Error { let sentence: String }
+    struct Failure: Error {
+        let sentence: String
+        /// Nobody listens on the port.
+        var isRefusal = false
+    }
 
     let port: UInt16
     /// An answer takes this long at most.
     let seconds: Int
 
     static let maximumBytes = 1 << 20
+
+    init(port: UInt16, seconds: Int) {
+        self.port = port
+        self.seconds = seconds
+    }
 
     /// - Parameter port: what the command line says; else MONITOR_PORT.
     init(port: UInt16?, seconds: Int) throws(FatalError) {
@@ -76,7 +85,7 @@ struct MonitorClient {
         }
         guard result == 0 else {
             guard errno == ECONNREFUSED else { throw failure("connect") }
-            throw Failure(sentence: "nobody listens on the monitor port 127.0.0.1:\(port)")
+            throw Failure(sentence: "nobody listens on the monitor port 127.0.0.1:\(port)", isRefusal: true)
         }
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pytest
 from conftest import needs_root
 from kit.pod import APP_UID, PROXY_UID, Pod
 from kit.process import wait_until
-from kit.proxy import bare_environment, run_once
+from kit.proxy import Proxy, bare_environment, run_once
 from kit.transparent import PodPair
 
 
@@ -73,7 +74,7 @@ def patient(binary, scratch):
         home = pair.identity(pair.a)
         settings = {
             "TRANSPARENT": "true", "TLS_LISTEN_PORT": "", "SERVER_CERT_DIR": str(home), "CLIENT_CERT_DIR": str(home),
-            "CA_DIR": str(pair.ca_directory), "WORKER_THREADS": "1",
+            "CA_DIR": str(pair.ca_directory), "WORKER_THREADS": "1", "POD_NAME": pair.a.name,
         }
         pair.start(pair.a, home)
         yield Patient(pair, pair.a, binary, settings)
@@ -97,7 +98,7 @@ def test_a_healthy_pod_has_no_problem_and_nothing_is_left_unlooked_at(patient):
     assert report.code == 0 and report.document["ok"] is True
     assert {finding["severity"] for finding in report.document["findings"]} == {"ok"}
     areas = {finding["area"] for finding in report.document["findings"]}
-    assert areas == {"configuration", "clock", "certificates", "kernel", "sandbox", "process", "capabilities", "sockets", "users",
+    assert areas == {"configuration", "clock", "certificates", "readiness", "kernel", "sandbox", "process", "capabilities", "sockets", "users",
                      "rules", "routing", "counters", "other-rules", "sysctls"}
 
 
@@ -327,6 +328,85 @@ def test_a_sysctl_that_takes_the_mark_away_is_named(fresh):
     fresh.doctor().assert_problem("sysctls", "net.ipv4.tcp_fwmark_accept=1")
 
 
+# What the running proxy says of itself
+
+
+@pytest.fixture
+def lone(start_proxy, binary):
+    """A proxy of the explicit mode and what doctor says of it; other proxies of this machine may run beside it."""
+
+    @dataclass
+    class Lone:
+        proxy: Proxy
+
+        def doctor(self, **settings: str) -> Report:
+            # The environment of the proxy itself, as `kubectl exec` gives it.
+            done = run_once(binary, ["doctor", "--output", "json"], dict(self.proxy.process.environment) | settings)
+            return Report(done.returncode, json.loads(done.stdout))
+
+    return lambda **settings: Lone(start_proxy(**settings))
+
+
+def test_a_proxy_that_is_not_ready_is_named_with_its_reasons(lone):
+    patient = lone()
+    assert patient.doctor().findings("ok", "readiness")
+    assert patient.proxy.monitor("/drain", "POST")[0] == 200
+    patient.doctor().assert_problem("readiness", "the proxy is not ready: draining")
+
+
+def test_a_reload_that_failed_is_a_warning(lone, identities):
+    patient = lone()
+    key = identities.server_directory / "tls.key"
+    old = key.read_bytes()
+    try:
+        key.write_bytes(b"nothing")
+        wait_until(lambda: "not reloaded" in patient.proxy.monitor("/ready")[1], "the reload fails")
+        [warning] = patient.doctor().findings("warning", "readiness")
+        assert "certificates not reloaded" in warning["sentence"] and "tls.key" in warning["sentence"]
+    finally:
+        key.write_bytes(old)
+
+
+def test_a_proxy_that_is_stopped_is_named(lone):
+    patient = lone()
+    os.kill(patient.proxy.process.pid, signal.SIGSTOP)
+    try:
+        patient.doctor().assert_problem("readiness", f"127.0.0.1:{patient.proxy.monitor_port}", "no answer within 3 s")
+    finally:
+        os.kill(patient.proxy.process.pid, signal.SIGCONT)
+
+
+def test_another_program_on_the_monitor_port_is_named(binary, app, identities):
+    settings = {"MONITOR_PORT": str(app["http"]), "SERVER_CERT_DIR": str(identities.server_directory),
+                "CA_DIR": str(identities.ca_directory)}
+    done = run_once(binary, ["doctor", "--output", "json"], settings)
+    Report(done.returncode, json.loads(done.stdout)).assert_problem("readiness", "no sidecar")
+
+
+def test_an_environment_that_is_not_that_of_the_proxy_is_a_warning(lone):
+    patient = lone(IDLE_TIMEOUT_SECS="77")
+    assert not patient.doctor().findings("warning", "configuration")
+    [warning] = patient.doctor(IDLE_TIMEOUT_SECS="78").findings("warning", "configuration")
+    assert "IDLE_TIMEOUT_SECS" in warning["sentence"] and "TLS_LISTEN_PORT" not in warning["sentence"]
+
+
+def test_which_fences_stand_is_said_by_the_proxy_itself(lone):
+    fenced = lone().doctor()
+    [own] = [finding for finding in fenced.findings("ok", "sandbox") if "closed itself in" in finding["sentence"]]
+    assert "few files" in own["sentence"]
+    [gap] = [finding for finding in lone(SANDBOX="false").doctor().findings("warning", "sandbox")
+             if "SANDBOX=false" in finding["sentence"]]
+    assert "docs/security.md" in gap["fix"]
+
+
+def test_without_a_monitor_port_nobody_can_be_asked(binary, identities):
+    settings = {"MONITOR_PORT": "0", "SERVER_CERT_DIR": str(identities.server_directory),
+                "CA_DIR": str(identities.ca_directory)}
+    done = run_once(binary, ["doctor", "--output", "json"], settings)
+    [unknown] = Report(done.returncode, json.loads(done.stdout)).findings("unknown", "readiness")
+    assert "MONITOR_PORT=0" in unknown["sentence"]
+
+
 # Without capture
 
 
@@ -336,16 +416,11 @@ def test_rules_that_nobody_serves_are_named_in_the_explicit_mode(fresh):
     unread.assert_problem("rules", "TRANSPARENT is not true")
 
 
-def test_the_explicit_mode_needs_no_privilege_and_no_rules(start_proxy, binary):
-    proxy = start_proxy()
-    settings = {
-        "TLS_LISTEN_PORT": str(proxy.port), "MONITOR_PORT": str(proxy.monitor_port),
-        "SERVER_CERT_DIR": str(proxy.identities.server_directory), "CA_DIR": str(proxy.identities.ca_directory),
-    }
-    done = run_once(binary, ["doctor", "--output", "json"], settings)
-    findings = json.loads(done.stdout)["findings"]
+def test_the_explicit_mode_needs_no_privilege_and_no_rules(lone):
+    findings = lone().doctor().document["findings"]
     # Other proxies of this machine may run beside it and differ: only what is said of this one counts.
-    about = [finding for finding in findings if finding["area"] in ("configuration", "certificates", "sockets")]
+    about = [finding for finding in findings
+             if finding["area"] in ("configuration", "certificates", "readiness", "sockets")]
     assert {finding["severity"] for finding in about} == {"ok"}, about
 
 

@@ -109,7 +109,7 @@ def test_connections_shows_both_sides(start_proxy):
 
 def test_head_has_no_body_and_other_methods_are_refused(start_proxy):
     proxy = start_proxy(ENABLE_METRICS="true")
-    for path in ("/live", "/ready", "/metrics", "/config", "/certs", "/handshakes", "/connections"):
+    for path in ("/live", "/ready", "/metrics", "/config", "/certs", "/handshakes", "/connections", "/sandbox"):
         assert answer(proxy, "HEAD", path) == (200, "")
         assert answer(proxy, "DELETE", path)[0] == 405
     assert answer(proxy, "GET", "/drain")[0] == 405

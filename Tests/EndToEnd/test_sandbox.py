@@ -24,6 +24,11 @@ def log(proxy, marker: str) -> list[dict]:
     return [line for line in map(json.loads, proxy.process.stdout.splitlines()) if marker in line["message"]]
 
 
+def fences(proxy) -> dict:
+    """What the proxy says of itself: Landlock cannot be seen from outside."""
+    return json.loads(proxy.monitor("/sandbox")[1])
+
+
 def serves(proxy) -> bool:
     with proxy.connect() as client:
         return client.request("/echo/fenced").status == 200
@@ -36,6 +41,7 @@ def test_every_thread_is_fenced_in(start_proxy):
     assert len(found) >= 4, "control thread, log and two workers"
     assert {(thread["Seccomp"], thread["NoNewPrivs"]) for thread in found} == {("2", "1")}
     assert [line["level"] for line in log(proxy, "sandbox:")] == ["info", "info"]
+    assert fences(proxy) == {"memory": True, "files": True, "system_calls": True, "gaps": []}
 
 
 def test_it_can_be_switched_off_and_no_new_privs_stays(start_proxy):
@@ -43,6 +49,7 @@ def test_it_can_be_switched_off_and_no_new_privs_stays(start_proxy):
     assert serves(proxy)
     assert {(thread["Seccomp"], thread["NoNewPrivs"]) for thread in threads(proxy.process.pid)} == {("0", "1")}
     assert not log(proxy, "sandbox:")
+    assert fences(proxy) == {"memory": False, "files": False, "system_calls": False, "gaps": ["SANDBOX=false"]}
 
 
 def test_a_wrong_value_is_refused(binary):
@@ -101,5 +108,7 @@ def test_what_the_kernel_refuses_is_said_and_the_proxy_works(
         assert serves(proxy)
         [line] = log(proxy, sentence)
         assert line["level"] == level
+        [gap] = fences(proxy)["gaps"]
+        assert gap.startswith(f"{sentence}: ")
     finally:
         proxy.stop()

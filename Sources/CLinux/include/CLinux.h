@@ -143,8 +143,6 @@ int linux_may_change_user(void);
 
 /// Refuses the system calls that a proxy never makes (seccomp(2)). Needs no_new_privs.
 int linux_refuse_calls(void);
-/// The kernel's version of landlock(7), from 1.
-int linux_landlock_version(void);
 /// Begins a list of the files that may be read (landlock(7)): a descriptor to close.
 int linux_files_begin(void);
 /// A file, or a directory with all beneath it.

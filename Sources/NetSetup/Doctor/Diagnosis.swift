@@ -4,8 +4,8 @@ package struct Diagnosis: Equatable, Sendable {
     package enum Severity: String, Sendable, CaseIterable { case ok, unknown, warning, problem }
 
     package enum Area: String, Sendable, CaseIterable {
-        case configuration, certificates, clock, kernel, sandbox, process, capabilities, users, sockets, rules,
-            counters, routing
+        case configuration, certificates, clock, kernel, readiness, sandbox, process, capabilities, users, sockets
+        case rules, counters, routing
         case otherRules = "other-rules"
         case sysctls
     }

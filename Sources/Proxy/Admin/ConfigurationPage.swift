@@ -10,7 +10,8 @@ extension Configuration {
         return json
     }
 
-    private var effective: [(String, String)] {
+    /// Names and values.
+    package var effective: [(String, String)] {
         inboundVariables + captureVariables + outboundVariables + [
             ("SERVER_CERT_DIR", tls.directories.server), ("CLIENT_CERT_DIR", tls.directories.client),
             ("CA_DIR", tls.directories.ca), ("TLS_MIN_VERSION", tls.minimumVersion == .v1_3 ? "1.3" : "1.2"),

@@ -24,6 +24,7 @@ final class Monitor {
     }
     /// What an operator should know although traffic may come, one sentence each.
     var remarks: [String] { certificates?.remarks(linux_wall_microseconds() / 1_000_000) ?? [] }
+    var fences = Fences.none
     var handshakes = HandshakeRing()
     var readiness: ReadinessProbe?
     let prober: AppProber

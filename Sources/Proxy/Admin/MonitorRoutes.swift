@@ -8,7 +8,7 @@ final class MonitorRoutes {
     init(_ monitor: Monitor) { self.monitor = monitor }
 
     private static let known = """
-        no such path: /live, /ready, /metrics, /config, /certs, /handshakes, /connections, /flows, /app-health/…, \
+        no such path: /live, /ready, /metrics, /config, /certs, /handshakes, /connections, /flows, /sandbox, /app-health/…, \
         POST /drain, POST /quit, PUT /loglevel
         """
 
@@ -25,6 +25,7 @@ final class MonitorRoutes {
             read(request, connection) { connection.answer(MonitorAnswer(monitor.handshakes.document())) }
         case "/connections": read(request, connection) { connections(connection) }
         case "/flows": read(request, connection) { flows(request, connection) }
+        case "/sandbox": read(request, connection) { connection.answer(MonitorAnswer(monitor.fences.document)) }
         case "/drain":
             change(request, connection, by: .post) {
                 monitor.drain()

@@ -70,6 +70,9 @@ final class ControlThread {
         for remark in configuration.probeRemarks { logger.warning("\(remark)") }
     }
 
+    /// The process has closed itself in.
+    func fenced(_ fences: Fences) { monitor.fences = fences }
+
     /// Will keep the workers' certificates those of the directories.
     func watch(_ loaded: LoadedCertificates) throws(FatalError) {
         let watcher = try system { () throws(SystemError) in

@@ -44,7 +44,9 @@ package struct ProxyProcess {
         try system { () throws(SystemError) in
             try Privileges.drop(keepingNetRaw: isTransparent, becoming: configuration.capture.proxyUID)
         }
-        if configuration.isSandboxed { Sandbox.enter(Sandbox.readablePaths(configuration), logger) }
+        if configuration.isSandboxed {
+            control.fenced(Sandbox.enter(Sandbox.readablePaths(configuration), logger))
+        }
         sink.start(format: configuration.log.format)
         announce(opened)
         if isTransparent { try control.watchCapture(verify) }

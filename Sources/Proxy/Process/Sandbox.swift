@@ -9,27 +9,30 @@ import Logging
 /// fences belong to the thread that puts them up and to those that it starts: call it before any thread starts. What the
 /// kernel or the container runtime refuses is said in the log, and the proxy works without.
 package enum Sandbox {
-    /// The version of Landlock that this kernel has; nil for none, or where the container runtime refuses it.
-    package static var landlockVersion: Int? {
-        let version = linux_landlock_version()
-        return version > 0 ? Int(version) : nil
-    }
-
-    static func enter(_ paths: [String], _ logger: Logger) {
+    /// Answers which fences stand.
+    @discardableResult
+    static func enter(_ paths: [String], _ logger: Logger) -> Fences {
+        var fences = Fences()
         if let error = refusal("prctl PR_SET_DUMPABLE", linux_forbid_dumps()) {
             logger.warning("sandbox: the memory can be dumped", metadata: ["reason": "\(error)"])
+            fences.gaps.append("the memory can be dumped: \(error)")
+        } else {
+            fences.memory = true
         }
         do throws(SystemError) {
             try restrictFiles(to: paths)
             logger.info("sandbox: files can only be read", metadata: ["beneath": "\(paths.joined(separator: " "))"])
+            fences.files = true
         } catch {
-            explain("files are not restricted", error, logger)
+            fences.gaps.append(explain("files are not restricted", error, logger))
         }
         if let error = refusal("seccomp", linux_refuse_calls()) {
-            explain("system calls are not restricted", error, logger)
+            fences.gaps.append(explain("system calls are not restricted", error, logger))
         } else {
             logger.info("sandbox: system calls are restricted")
+            fences.systemCalls = true
         }
+        return fences
     }
 
     private static func restrictFiles(to paths: [String]) throws(SystemError) {
@@ -45,9 +48,10 @@ package enum Sandbox {
     }
 
     /// Not to have it is usual on older kernels; to have it and be refused is worth a look.
-    private static func explain(_ sentence: String, _ error: SystemError, _ logger: Logger) {
+    private static func explain(_ sentence: String, _ error: SystemError, _ logger: Logger) -> String {
         let isAbsent = error.number == ENOSYS || error.number == EOPNOTSUPP
         logger.log(level: isAbsent ? .info : .warning, "sandbox: \(sentence)", metadata: ["reason": "\(error)"])
+        return "\(sentence): \(error)"
     }
 }
 
