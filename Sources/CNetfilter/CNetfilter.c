@@ -10,12 +10,9 @@
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/table.h>
-#include <linux/fib_rules.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,7 +207,7 @@ static struct nftnl_expr *expression(struct nf_rule *rule, const char *name) {
 
 int nf_load_meta(struct nf_rule *rule, enum nf_meta key) {
     static const uint32_t keys[] = {NFT_META_L4PROTO, NFT_META_NFPROTO, NFT_META_MARK,
-                                    NFT_META_IIF,     NFT_META_IIFNAME, NFT_META_SKUID};
+                                    NFT_META_IIFNAME, NFT_META_OIFNAME, NFT_META_SKUID};
     struct nftnl_expr *expr = expression(rule, "meta");
     if (!expr) return -ENOMEM;
     nftnl_expr_set_u32(expr, NFTNL_EXPR_META_KEY, keys[key]);
@@ -440,6 +437,31 @@ static int list(uint16_t type, mnl_cb_t see, struct listing *listing) {
     return netlink_talk(NETLINK_NETFILTER, header, header->nlmsg_len, 1, see, listing, 1);
 }
 
+static int see_table(const struct nlmsghdr *header, void *context) {
+    struct nf_table *found = context;
+    struct nftnl_table *table = nftnl_table_alloc();
+    if (!table) return MNL_CB_ERROR;
+    if (nftnl_table_nlmsg_parse(header, table) == 0) {
+        found->exists = 1;
+        found->flags = nftnl_table_get_u32(table, NFTNL_TABLE_FLAGS);
+    }
+    nftnl_table_free(table);
+    return MNL_CB_OK;
+}
+
+int nf_find_table(const char *name, struct nf_table *found) {
+    *found = (struct nf_table){0};
+    struct nftnl_table *table = nftnl_table_alloc();
+    if (!table) return -ENOMEM;
+    nftnl_table_set_str(table, NFTNL_TABLE_NAME, name);
+    char request[MNL_NLMSG_HDRLEN + 256];
+    struct nlmsghdr *header = nftnl_nlmsg_build_hdr(request, NFT_MSG_GETTABLE, NFPROTO_INET, NLM_F_ACK, 1);
+    nftnl_table_nlmsg_build_payload(header, table);
+    nftnl_table_free(table);
+    int result = netlink_talk(NETLINK_NETFILTER, header, header->nlmsg_len, 1, see_table, found, 1);
+    return result == -ENOENT ? 0 : result;
+}
+
 int nf_list_chains(const char *table, nf_found found, void *context) {
     struct listing listing = {table, found, context};
     return list(NFT_MSG_GETCHAIN, see_chain, &listing);
@@ -448,136 +470,4 @@ int nf_list_chains(const char *table, nf_found found, void *context) {
 int nf_list_rules(const char *table, nf_found found, void *context) {
     struct listing listing = {table, found, context};
     return list(NFT_MSG_GETRULE, see_rule, &listing);
-}
-
-// MARK: policy routing
-
-static int family(int is_ipv6) { return is_ipv6 ? AF_INET6 : AF_INET; }
-
-static int change_policy(const struct nf_policy *policy, uint16_t type, uint16_t flags) {
-    char request[512];
-    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
-    header->nlmsg_type = type;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    header->nlmsg_seq = 1;
-    struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof *rule);
-    rule->family = (uint8_t)family(policy->is_ipv6);
-    rule->action = policy->table ? FR_ACT_TO_TBL : FR_ACT_UNREACHABLE;
-    rule->table = policy->table < 256 ? (uint8_t)policy->table : RT_TABLE_UNSPEC;
-    rule->src_len = policy->source_length;
-    if (policy->table) mnl_attr_put_u32(header, FRA_TABLE, policy->table);
-    mnl_attr_put_u32(header, FRA_PRIORITY, policy->priority);
-    if (policy->mark_mask) {
-        mnl_attr_put_u32(header, FRA_FWMARK, policy->mark);
-        mnl_attr_put_u32(header, FRA_FWMASK, policy->mark_mask);
-    }
-    if (policy->source_length) mnl_attr_put(header, FRA_SRC, policy->is_ipv6 ? 16 : 4, policy->source);
-    if (policy->comes_from_loopback) mnl_attr_put_strz(header, FRA_IIFNAME, "lo");
-    return netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
-}
-
-int nf_policy_add(const struct nf_policy *policy) {
-    return change_policy(policy, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
-}
-
-int nf_policy_delete(const struct nf_policy *policy) { return change_policy(policy, RTM_DELRULE, 0); }
-
-struct policies {
-    struct nf_policy *list;
-    int count, capacity;
-};
-
-static int see_policy(const struct nlmsghdr *header, void *context) {
-    struct policies *policies = context;
-    const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(header);
-    struct nf_policy policy = {.is_ipv6 = rule->family == AF_INET6, .table = rule->table, .source_length = rule->src_len};
-    if (rule->action != FR_ACT_TO_TBL && rule->action != FR_ACT_UNREACHABLE) return MNL_CB_OK;
-    struct nlattr *attribute;
-    mnl_attr_for_each(attribute, header, sizeof *rule) {
-        switch (mnl_attr_get_type(attribute)) {
-        case FRA_TABLE: policy.table = mnl_attr_get_u32(attribute); break;
-        case FRA_PRIORITY: policy.priority = mnl_attr_get_u32(attribute); break;
-        case FRA_FWMARK: policy.mark = mnl_attr_get_u32(attribute); break;
-        case FRA_FWMASK: policy.mark_mask = mnl_attr_get_u32(attribute); break;
-        case FRA_IIFNAME: policy.comes_from_loopback = strcmp(mnl_attr_get_str(attribute), "lo") == 0; break;
-        case FRA_SRC: {
-            size_t length = mnl_attr_get_payload_len(attribute);
-            memcpy(policy.source, mnl_attr_get_payload(attribute), length > 16 ? 16 : length);
-            break;
-        }
-        default: break;
-        }
-    }
-    if (rule->action == FR_ACT_UNREACHABLE) policy.table = 0;
-    if (policies->count < policies->capacity) policies->list[policies->count++] = policy;
-    return MNL_CB_OK;
-}
-
-int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity) {
-    char request[256];
-    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
-    header->nlmsg_type = RTM_GETRULE;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    header->nlmsg_seq = 1;
-    struct fib_rule_hdr *rule = mnl_nlmsg_put_extra_header(header, sizeof *rule);
-    rule->family = (uint8_t)family(is_ipv6);
-    struct policies policies = {list, 0, capacity};
-    int result = netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_policy, &policies, 1);
-    return result < 0 ? result : policies.count;
-}
-
-static int change_route(int is_ipv6, uint32_t table, uint16_t type, uint16_t flags) {
-    char request[512];
-    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
-    header->nlmsg_type = type;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    header->nlmsg_seq = 1;
-    struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
-    route->rtm_family = (uint8_t)family(is_ipv6);
-    route->rtm_table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
-    route->rtm_type = RTN_LOCAL;
-    route->rtm_scope = is_ipv6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST;
-    route->rtm_protocol = RTPROT_STATIC;
-    mnl_attr_put_u32(header, RTA_TABLE, table);
-    mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
-    return netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, NULL, NULL, 1);
-}
-
-int nf_route_add(int is_ipv6, uint32_t table) {
-    return change_route(is_ipv6, table, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-}
-
-int nf_route_delete(int is_ipv6, uint32_t table) { return change_route(is_ipv6, table, RTM_DELROUTE, 0); }
-
-struct route_search {
-    uint32_t table, loopback;
-    int found;
-};
-
-static int see_route(const struct nlmsghdr *header, void *context) {
-    struct route_search *search = context;
-    const struct rtmsg *route = mnl_nlmsg_get_payload(header);
-    uint32_t table = route->rtm_table, interface = 0;
-    struct nlattr *attribute;
-    mnl_attr_for_each(attribute, header, sizeof *route) {
-        if (mnl_attr_get_type(attribute) == RTA_TABLE) table = mnl_attr_get_u32(attribute);
-        if (mnl_attr_get_type(attribute) == RTA_OIF) interface = mnl_attr_get_u32(attribute);
-    }
-    if (table == search->table && interface == search->loopback && route->rtm_type == RTN_LOCAL &&
-        route->rtm_dst_len == 0)
-        search->found = 1;
-    return MNL_CB_OK;
-}
-
-int nf_route_exists(int is_ipv6, uint32_t table) {
-    char request[256];
-    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
-    header->nlmsg_type = RTM_GETROUTE;
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    header->nlmsg_seq = 1;
-    struct rtmsg *route = mnl_nlmsg_put_extra_header(header, sizeof *route);
-    route->rtm_family = (uint8_t)family(is_ipv6);
-    struct route_search search = {table, if_nametoindex("lo"), 0};
-    int result = netlink_talk(NETLINK_ROUTE, header, header->nlmsg_len, 1, see_route, &search, 1);
-    return result < 0 ? result : search.found;
 }

@@ -38,7 +38,8 @@ static int see_listener(const struct nlmsghdr *header, void *context) {
         default: break;
         }
     }
-    if (listeners->count < listeners->capacity) listeners->list[listeners->count++] = listener;
+    if (listeners->count < listeners->capacity) listeners->list[listeners->count] = listener;
+    listeners->count++;
     return MNL_CB_OK;
 }
 

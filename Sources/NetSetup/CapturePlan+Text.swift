@@ -11,8 +11,7 @@ extension CapturePlan {
         for chain in chains {
             lines.append("    chain \(chain.name) {")
             if let hook = chain.hook {
-                let place = hook.place == .prerouting ? "prerouting" : "output"
-                lines.append("        type \(hook.type) hook \(place) priority mangle; policy accept;")
+                lines.append("        type \(hook.type) hook \(hook.place) priority mangle; policy accept;")
             }
             lines += chain.rules.map { "        " + $0.text }
             lines.append("    }")
@@ -45,6 +44,7 @@ extension Rule.Match {
         case .isTCP(let isTCP): isTCP ? "meta l4proto tcp" : "meta l4proto != tcp"
         case .isIPv6: "meta nfproto ipv6"
         case .comesInOnLoopback: "iifname \"lo\""
+        case .leavesByLoopback(let leaves): "oifname \(leaves ? "" : "!= ")\"lo\""
         case .mark(let mark): "meta mark & 0x\(hex(mark.mask)) == 0x\(hex(mark.value))"
         case .destinationIsLocal(let isLocal): "fib daddr type \(isLocal ? "" : "!= ")local"
         case .sourcePort(let ports): "tcp sport \(text(ports))"

@@ -15,11 +15,13 @@ package struct CapturePlan: Equatable, Sendable {
     let chains: [Chain]
     let policyRules: [PolicyRule]
     let routingTable: UInt32
+    let captureMark: FirewallMark
 
     package init(_ settings: CaptureSettings) {
-        chains = CapturePlan.inbound(settings) + CapturePlan.outbound(settings)
+        chains = CapturePlan.inbound(settings) + CapturePlan.outbound(settings) + [CapturePlan.guardian(settings)]
         policyRules = CapturePlan.policyRules(settings)
         routingTable = settings.routingTable
+        captureMark = settings.captureMark
     }
 
     // MARK: inbound
@@ -63,6 +65,8 @@ package struct CapturePlan: Equatable, Sendable {
 
     private static func outbound(_ settings: CaptureSettings) -> [Chain] {
         var rules = [
+            // Nobody has reason to send such a packet: the proxy does, to see whether the rules are in force (`Canary`).
+            Rule(.isTCP(false), .mark(settings.captureMark), do: .drop),
             Rule(.isTCP(false), do: .accept),
             // The proxy's own sockets, by mark: a packet that a closed socket still sends has no user any more.
             Rule(.mark(settings.proxyMark), do: .count, .accept),
@@ -100,6 +104,14 @@ package struct CapturePlan: Equatable, Sendable {
         if let byPort, byAddress != nil { chains.append(Chain(name: "ports", hook: nil, rules: byPort)) }
         let last = byAddress ?? byPort ?? capture
         return chains + [Chain(name: "output", hook: .init(type: "route", place: .output), rules: rules + last)]
+    }
+
+    /// Captured packets go to the proxy by `lo`, or nowhere: whatever else somebody's routes would have them do, they do
+    /// not leave in plain text.
+    private static func guardian(_ settings: CaptureSettings) -> Chain {
+        Chain(
+            name: "postrouting", hook: .init(type: "filter", place: .postrouting),
+            rules: [Rule(.mark(settings.captureMark), .leavesByLoopback(false), do: .count, .drop)])
     }
 
     /// Whether packets must be told apart by the connection they belong to: an excluded port may be any port, also one

@@ -5,8 +5,8 @@ package struct Rule: Equatable {
     enum Match: Equatable {
         case isTCP(Bool)
         case isIPv6
-        /// Came in on `lo`, or leaves that way.
         case comesInOnLoopback
+        case leavesByLoopback(Bool)
         case mark(FirewallMark)
         /// The destination is an address of this network namespace.
         case destinationIsLocal(Bool)
@@ -50,7 +50,7 @@ package struct Rule: Equatable {
 /// A chain: where the kernel calls it, or, without a hook, where rules go to.
 struct Chain: Equatable {
     struct Hook: Equatable {
-        enum Place: UInt32 { case prerouting = 0, output = 3 }
+        enum Place: UInt32 { case prerouting = 0, output = 3, postrouting = 4 }
 
         /// `filter` or `route`; the latter looks the route up again when the mark has changed.
         let type: String

@@ -27,6 +27,9 @@ import Glibc
 
     var isComplete: Bool { failure == 0 }
 
+    /// A name of an interface takes sixteen bytes (IFNAMSIZ).
+    private static let loopback = Array("lo".utf8) + [UInt8](repeating: 0, count: 14)
+
     private mutating func add(_ result: CInt) { if result < 0 { failure = result } }
 
     private mutating func encode(_ match: Rule.Match) {
@@ -38,8 +41,11 @@ import Glibc
             add(unsafe nf_load_meta(raw, NF_META_NFPROTO))
             compare([10])
         case .comesInOnLoopback:
-            add(unsafe nf_load_meta(raw, NF_META_INTERFACE_NAME))
-            compare(Array("lo".utf8) + [UInt8](repeating: 0, count: 14))
+            add(unsafe nf_load_meta(raw, NF_META_INPUT_NAME))
+            compare(RuleEncoder.loopback)
+        case .leavesByLoopback(let leaves):
+            add(unsafe nf_load_meta(raw, NF_META_OUTPUT_NAME))
+            compare(RuleEncoder.loopback, isEqual: leaves)
         case .mark(let mark):
             add(unsafe nf_load_meta(raw, NF_META_MARK))
             compare(mark)

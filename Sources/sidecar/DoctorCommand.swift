@@ -17,6 +17,8 @@ struct DoctorCommand: ParsableCommand {
     var output = InitCommand.OutputFormat.text
 
     func run() throws {
+        // With NET_RAW it can tell whether rules that it may not read are in force.
+        try? Privileges.raise()
         let findings = DoctorCommand.findings()
         let report = DoctorReport(findings)
         switch output {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kit.capture import Capture
-from kit.pod import url
+from kit.pod import PROXY_UID, url
+from kit.process import wait_until
 from kit.transparent import ALL_PORTS, HTTP
 
 MARKER = "route-secret-71c4"
@@ -16,6 +17,12 @@ LOSSES = {
     "lo goes down and up again": [["ip", "link", "set", "lo", "down"], ["ip", "link", "set", "lo", "up"]],
     "the policy rules to the table are deleted": [
         ["ip", "-4", "rule", "del", "priority", "1480"], ["ip", "-6", "rule", "del", "priority", "1480"]],
+    "another program's policy rule is asked first": [
+        ["ip", "-4", "rule", "add", "priority", "100", "lookup", "main"],
+        ["ip", "-6", "rule", "add", "priority", "100", "lookup", "main"]],
+    "another program puts a route into the table": [
+        ["ip", "-4", "route", "add", "10.77.0.0/16", "dev", "eth0", "table", "1480"],
+        ["ip", "-6", "route", "add", "fd77::/16", "dev", "eth0", "table", "1480"]],
 }
 
 
@@ -42,6 +49,20 @@ def test_captured_packets_without_their_route_do_not_leave(pods, loss):
         assert done.returncode == 0, done.stderr
     for address in pods.stranger.addresses:
         expect_silence(pods, address)
+
+
+@pytest.mark.parametrize("command", ["delete table inet sidecar", "add table inet sidecar { flags dormant; }"])
+def test_a_proxy_that_may_not_read_the_rules_notices_that_they_are_gone(pods, command):
+    """With NET_RAW alone: it sends a datagram that they refuse."""
+    sidecar = pods.start(pods.a)
+    assert pods.a.monitor("/ready")[0] == 200
+    assert pods.a.run("nft", command).returncode == 0
+    status, text = wait_until(
+        lambda: (answer := pods.a.monitor("/ready"))[0] != 200 and answer, "/ready turns", seconds=10)
+    assert status == 503 and text.startswith("capture: the capture rules are not in force")
+    assert pods.a.init(pods.binary, PROXY_UID=str(PROXY_UID)).returncode == 0
+    wait_until(lambda: pods.a.monitor("/ready")[0] == 200, "/ready recovers")
+    assert "the rules stand again" in sidecar.stdout
 
 
 def test_a_pod_without_ipv6_is_captured_and_one_with_it_on_eth0_only_does_not_leak(pods):

@@ -124,10 +124,12 @@ def test_without_privilege_what_cannot_be_read_is_said_and_not_called_ok(patient
     assert report.findings("ok", "capabilities"), "what /proc tells everybody needs no privilege"
 
 
-def unprivileged(uid: int, capabilities: str) -> list[str]:
+def unprivileged(uid: int, capabilities: str, *, ambient: bool = False) -> list[str]:
+    """Another user, who may have these capabilities, and with `ambient` has them."""
     kept = f"-all,+{capabilities}" if capabilities else "-all"
-    return ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--inh-caps=-all",
-            "--ambient-caps=-all", "--bounding-set", kept]
+    held = kept if ambient else "-all"
+    return ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", f"--inh-caps={held}",
+            f"--ambient-caps={held}", "--bounding-set", kept]
 
 
 # Planted faults: rules and routes
@@ -153,6 +155,12 @@ RULE_FAULTS = {
     "a rule that should not be there": (
         lambda patient: patient.nft("insert rule inet sidecar output accept"),
         "rules", ["chain output", "1 rules", "not in the plan"]),
+    "a dormant table": (
+        lambda patient: patient.nft("add table inet sidecar { flags dormant; }"),
+        "rules", ["the table inet sidecar is dormant", "sidecar init"]),
+    "a route of another program": (
+        lambda patient: patient.ip("-6", "route", "add", "unreachable", "fd99::/16", "table", "1480"),
+        "routing", ["1 IPv6 routes in table 1480", "sidecar init"]),
     "the IPv6 policy rule": (
         lambda patient: patient.ip("-6", "rule", "del", "priority", "1480"),
         "routing", ["IPv6 policy rule with priority 1480 is missing", "sidecar init"]),
@@ -179,6 +187,29 @@ def test_missing_ipv6_routing_is_named_without_any_privilege(healed, fault):
     healed.doctor(*unprivileged(PROXY_UID, "")).assert_problem(area, *words)
 
 
+@pytest.mark.parametrize("command", ["delete table inet sidecar", "add table inet sidecar { flags dormant; }"])
+def test_rules_that_may_not_be_read_are_heard(healed, command):
+    """As in the proxy's own container, which has NET_RAW."""
+    heard = healed.doctor(*unprivileged(PROXY_UID, "net_raw", ambient=True))
+    assert "refused a test datagram" in heard.findings("ok", "rules")[0]["sentence"]
+    assert heard.findings("unknown", "rules"), "which rules they are is not known"
+    healed.nft(command)
+    silent = healed.doctor(*unprivileged(PROXY_UID, "net_raw", ambient=True))
+    silent.assert_problem("rules", "not in force", "sidecar init")
+
+
+@pytest.mark.parametrize("rule, severity, words", [
+    ("lookup main", "problem", "takes captured packets too"), ("from 10.0.0.0/8 lookup main", "warning", "may take captured packets")])
+def test_a_policy_rule_that_is_asked_first_is_named(patient, rule, severity, words):
+    patient.ip("rule", "add", "priority", "100", *rule.split())
+    try:
+        [finding] = patient.doctor().findings(severity, "routing")
+        assert "priority 100" in finding["sentence"] and words in finding["sentence"]
+        assert "ip -4 rule del priority 100" in finding["fix"]
+    finally:
+        patient.ip("rule", "del", "priority", "100")
+
+
 # Planted faults: other meshes
 
 OTHER_TABLES = {
@@ -200,7 +231,7 @@ def test_the_table_of_another_mesh_is_named(patient, mesh):
         patient.nft("delete table ip nat")
 
 
-def test_a_table_that_redirects_is_a_warning_and_one_that_filters_is_none(patient):
+def test_a_table_that_redirects_marks_or_drops_is_a_warning_and_one_that_filters_is_none(patient):
     patient.nft("add table ip6 mine; add chain ip6 mine out { type nat hook output priority -100; }; "
                 "add rule ip6 mine out tcp dport 80 redirect to :9999")
     try:
@@ -210,7 +241,15 @@ def test_a_table_that_redirects_is_a_warning_and_one_that_filters_is_none(patien
         assert "table ip6 mine" in warning["sentence"] and "nft list table ip6 mine" in warning["fix"]
     finally:
         patient.nft("delete table ip6 mine")
-    patient.nft("add table ip filter; add chain ip filter input { type filter hook input priority 0; }; "
+    for rule, words in (("meta mark set 1", "sets marks"), ("meta l4proto tcp counter drop", "drops whatever")):
+        patient.nft("add table ip6 mine; add chain ip6 mine pre { type filter hook prerouting priority -200; }; "
+                    f"add rule ip6 mine pre {rule}")
+        try:
+            [warning] = patient.doctor().findings("warning", "other-rules")
+            assert words in warning["sentence"]
+        finally:
+            patient.nft("delete table ip6 mine")
+    patient.nft("add table ip filter; add chain ip filter input { type filter hook output priority 0; }; "
                 "add rule ip filter input tcp dport 1 drop")
     try:
         assert not patient.doctor().findings("warning")

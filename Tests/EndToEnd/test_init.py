@@ -103,6 +103,10 @@ def handles(namespace):
     (("ip", "-4", "rule", "del", "priority", "1480"), "IPv4 policy rule with priority 1480 is missing"),
     (("ip", "-6", "rule", "del", "priority", "1481"), "IPv6 policy rule with priority 1481 is missing"),
     (("ip", "-6", "route", "flush", "table", "1480"), "IPv6 route"),
+    (("ip", "-4", "route", "add", "unreachable", "10.7.0.0/16", "table", "1480"), "1 IPv4 routes in table 1480"),
+    (("ip", "-6", "route", "add", "unreachable", "fd07::/16", "table", "1480"), "1 IPv6 routes in table 1480"),
+    (("ip", "-4", "rule", "add", "priority", "1481", "blackhole"), "not in the plan"),
+    (("nft", "add table inet sidecar { flags dormant; }"), "is dormant"),
     (("ip", "-4", "rule", "add", "priority", "1480", "fwmark", "0x1", "lookup", "9"), "not in the plan"),
     (("nft", "add", "rule", "inet", "sidecar", "output", "accept"), "not in the plan"),
     (("nft", "insert", "rule", "inet", "sidecar", "output", "meta", "l4proto", "!=", "tcp", "accept"), "another order or repeated"),
@@ -115,6 +119,31 @@ def test_what_differs_is_said(binary, namespace, damage, said):
     done = inside(namespace, binary, "init", "--verify", check=False)
     assert done.returncode == 1
     assert said in done.stderr
+    inside(namespace, binary, "init")
+    inside(namespace, binary, "init", "--verify")
+
+
+@needs_root
+@pytest.mark.parametrize("family, rule, said", [
+    ("-4", "lookup main", True), ("-6", "lookup main", True), ("-4", "fwmark 0x5c0/0xf00 lookup main", True),
+    ("-4", "blackhole", True), ("-4", "iif lo lookup main", True),
+    # Not for captured packets, or only for some: doctor warns of those.
+    ("-4", "fwmark 0x5c1/0xfff lookup main", False), ("-4", "lookup local", False), ("-4", "iif eth9 lookup main", False),
+    ("-4", "from 10.0.0.0/8 lookup main", False), ("-6", "lookup main suppress_prefixlength 0", False),
+])
+def test_a_policy_rule_that_is_asked_first_is_noticed_and_left_to_its_owner(binary, namespace, family, rule, said):
+    inside(namespace, "ip", family, "rule", "add", "priority", "100", *rule.split())
+    inside(namespace, binary, "init")
+    done = inside(namespace, binary, "init", "--verify", check=False)
+    assert (done.returncode == 1) == said
+    assert ("policy rule with priority 100 is asked before those of capture" in done.stderr) == said
+    assert "100:" in inside(namespace, "ip", family, "rule").stdout
+
+
+@needs_root
+def test_however_many_policy_rules_there_are(binary, namespace):
+    batch = "".join(f"rule add priority {number} from 10.{number % 256}.0.0/16 lookup main\n" for number in range(100, 1400))
+    subprocess.run(["ip", "-n", namespace, "-batch", "-"], input=batch, text=True, check=True)
     inside(namespace, binary, "init")
     inside(namespace, binary, "init", "--verify")
 

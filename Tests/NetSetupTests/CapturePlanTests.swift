@@ -32,6 +32,7 @@ import Testing
                     }
                     chain output {
                         type route hook output priority mangle; policy accept;
+                        meta l4proto != tcp meta mark & 0xfff == 0x5c0 drop
                         meta l4proto != tcp accept
                         meta mark & 0xfff == 0x5c1 counter accept
                         tcp sport 8081 tcp flags & (syn | ack) == syn counter drop
@@ -44,6 +45,10 @@ import Testing
                         ip6 saddr ::1/128 accept
                         tcp dport 53 accept
                         meta mark set meta mark & 0xfffff000 | 0x5c0 counter
+                    }
+                    chain postrouting {
+                        type filter hook postrouting priority mangle; policy accept;
+                        meta mark & 0xfff == 0x5c0 oifname != "lo" counter drop
                     }
                 }
 

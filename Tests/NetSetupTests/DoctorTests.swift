@@ -77,7 +77,7 @@ import Testing
         }
         #expect(counters.inboundCaptured == 1 && counters.inboundDropped == 1)
         #expect(counters.outboundCaptured == 1 && counters.outboundDropped == 1)
-        #expect(counters.misusedPorts == 2)
+        #expect(counters.misusedPorts == 2 && counters.strayed == 1)
     }
 }
 
@@ -110,7 +110,8 @@ import Testing
                 listener(.anyV4, 15006), listener(.anyV6, 15006), listener(.anyV4, 15001), listener(.anyV6, 15001),
                 listener(.anyV6, 8081),
             ]),
-            table: .value([]), routing: .value([]), counters: .value(CaptureCounters()), otherChains: .value([]),
+            table: .value([]), routing: .value([]), doubtfulPolicies: .value([]), canary: .refused,
+            counters: .value(CaptureCounters()), otherChains: .value([]),
             otherRules: .value([]), legacyTables: [], sysctls: ["net.ipv4.ip_forward": 0], kernel: KernelVersion(6, 1),
             hasIPv6: true)
     }
@@ -197,8 +198,14 @@ import Testing
     @Test func whatCannotBeReadIsUnknown() throws {
         var facts = try healthy()
         facts.table = .unreadable(denied)
-        let found = Doctor(expectation, facts).findings.filter { $0.area == .rules }
-        #expect(found.map(\.severity) == [.unknown])
+        func rules() -> [Diagnosis.Severity] {
+            Doctor(expectation, facts).findings.filter { $0.area == .rules }.map(\.severity)
+        }
+        #expect(rules() == [.ok, .unknown])
+        facts.canary = .unknown
+        #expect(rules() == [.unknown])
+        facts.canary = .passed
+        #expect(rules() == [.problem])
     }
 
     @Test func tablesOfTheOlderIptablesAreAWarning() throws {
@@ -222,10 +229,33 @@ import Testing
     @Test func aTableThatOnlyFiltersIsFine() {
         let chain = Listing.Entry(
             family: .ip, table: "filter", chain: "OUTPUT", text: "filter hook 3 priority 0 policy 1")
-        let rule = Listing.Entry(family: .ip, table: "filter", chain: "OUTPUT", text: "[immediate reg 0 drop ]")
+        let rule = Listing.Entry(
+            family: .ip, table: "filter", chain: "OUTPUT",
+            text: "[payload load 2b @ transport header + 2 => reg 1 ][cmp eq reg 1 0x00005000 ][immediate reg 0 drop ]")
         #expect(OtherRulesCheck.judge([chain], [rule]).map(\.severity) == [.ok])
         let redirect = Listing.Entry(
             family: .ip, table: "filter", chain: "OUTPUT", text: "[target name REDIRECT rev 0 ]")
         #expect(OtherRulesCheck.judge([chain], [redirect]).map(\.severity) == [.warning])
+    }
+
+    @Test(arguments: [
+        ("filter hook 3 priority 0 policy 0", "", 1), ("filter hook 1 priority 0 policy 0", "", 0),
+        ("filter hook 0 priority -300 policy 1", "[immediate reg 0 drop ]", 1),
+        (
+            "filter hook 0 priority -300 policy 1",
+            "[meta load l4proto => reg 1 ][cmp eq reg 1 0x00000006 ][counter ][immediate reg 0 drop ]", 1
+        ),
+        (
+            "filter hook 0 priority -300 policy 1",
+            "[meta load l4proto => reg 1 ][cmp eq reg 1 0x00000011 ][immediate reg 0 drop ]", 0
+        ),
+        ("route hook 3 priority -140 policy 1", "[immediate reg 1 0x00000001 ][meta set mark with reg 1 ]", 1),
+        ("filter hook 1 priority -140 policy 1", "[immediate reg 1 0x00000001 ][meta set mark with reg 1 ]", 0),
+    ])
+    func whatTakesAllPacketsOrTheirMarksIsAWarning(_ chain: String, _ rule: String, _ warnings: Int) {
+        let hooked = Listing.Entry(family: .ip, table: "other", chain: "c", text: chain)
+        let rules = rule.isEmpty ? [] : [Listing.Entry(family: .ip, table: "other", chain: "c", text: rule)]
+        let found = OtherRulesCheck.judge([hooked], rules)
+        #expect(found.count { $0.severity == .warning } == warnings)
     }
 }

@@ -15,6 +15,13 @@ import Testing
         #expect(Sandbox.withoutRepetitions(["/x", "/", "/y/z"]) == ["/"])
     }
 
+    @Test func aDirectoryThatIsMissingOpensNotAllFiles() {
+        for missing in ["/no-such-directory", "/no-such-directory/ca", "/no-such-directory/certs/server"] {
+            #expect(!Sandbox.readablePaths(of: [missing]).contains("/"))
+        }
+        #expect(Sandbox.readablePaths(of: ["/var/no-such-directory/ca"]).contains("/var"))
+    }
+
     @Test func programsAndProcessesCannotBeStarted() async {
         await #expect(processExitsWith: .success) {
             Fences.putUp()

@@ -31,7 +31,7 @@ int nf_commit(struct nf_transaction *transaction);
 struct nf_rule *nf_rule_new(const char *table, const char *chain);
 void nf_rule_free(struct nf_rule *rule);
 
-enum nf_meta { NF_META_L4PROTO, NF_META_NFPROTO, NF_META_MARK, NF_META_INTERFACE_INDEX, NF_META_INTERFACE_NAME, NF_META_USER };
+enum nf_meta { NF_META_L4PROTO, NF_META_NFPROTO, NF_META_MARK, NF_META_INPUT_NAME, NF_META_OUTPUT_NAME, NF_META_USER };
 
 int nf_load_meta(struct nf_rule *rule, enum nf_meta key);
 /// Network header, or transport header.
@@ -71,11 +71,23 @@ struct nf_entry {
 };
 typedef void (*nf_found)(void *context, const struct nf_entry *entry);
 
+struct nf_table {
+    int exists;
+    /// NFT_TABLE_F_*: a dormant table's rules do nothing.
+    uint32_t flags;
+};
+
+/// Looks for the table `inet NAME`.
+int nf_find_table(const char *name, struct nf_table *found);
 /// Calls back for each chain of the table `inet NAME`, or with NULL of all tables, in no order. -EINTR when the rules
 /// changed meanwhile: ask again.
 int nf_list_chains(const char *table, nf_found found, void *context);
 /// Calls back for each rule, in the order of each chain.
 int nf_list_rules(const char *table, nf_found found, void *context);
+
+/// Sends a datagram with the mark from this host to itself: 1 when a rule refused it, 0 when it got through. Needs the
+/// capability NET_RAW.
+int nf_canary(uint32_t mark);
 
 // MARK: policy routing
 
@@ -83,23 +95,35 @@ struct nf_policy {
     int is_ipv6;
     uint32_t priority;
     uint32_t mark, mark_mask;
-    /// Where the route is looked up; 0 for nowhere: such packets are unreachable.
+    /// FR_ACT_*: where to look, or what becomes of the packet.
+    uint8_t action;
+    /// Where the route is looked up; 0 for nowhere.
     uint32_t table;
     /// Source prefix; length 0 for any.
     uint8_t source[16];
     uint8_t source_length;
-    int comes_from_loopback;
+    /// Asks for an input interface: `lo`, which packets of this host have, or another.
+    int comes_from_loopback, comes_from_elsewhere;
+    /// Asks for more than this struct holds.
+    int has_other_selectors;
 };
 
 int nf_policy_add(const struct nf_policy *policy);
 int nf_policy_delete(const struct nf_policy *policy);
+/// Answers how many there are, which may be more than there is room for.
 int nf_policy_list(int is_ipv6, struct nf_policy *list, int capacity);
 
 /// `local default dev lo table T`. -EACCES where IPv6 is switched off on lo.
 int nf_route_add(int is_ipv6, uint32_t table);
 int nf_route_delete(int is_ipv6, uint32_t table);
-/// 1 when the route is there.
-int nf_route_exists(int is_ipv6, uint32_t table);
+
+/// The routes of a table.
+struct nf_routes {
+    int has_ours, others;
+};
+
+int nf_routes(int is_ipv6, uint32_t table, struct nf_routes *found);
+int nf_routes_delete_others(int is_ipv6, uint32_t table);
 
 // MARK: sockets
 
@@ -115,5 +139,6 @@ struct nf_listener {
     int64_t mark;
 };
 
-/// The listening TCP sockets of this network namespace, by sock_diag(7), which needs no privilege.
+/// The listening TCP sockets of this network namespace, by sock_diag(7), which needs no privilege. Answers how
+/// many there are, which may be more than there is room for.
 int nf_listeners(int is_ipv6, struct nf_listener *list, int capacity);

@@ -28,12 +28,25 @@ enum CaptureCheck {
 
     private static func table(_ facts: SystemFacts, _ expectation: Doctor.Expectation) -> [Diagnosis] {
         switch facts.table {
-        case .unreadable(let error):
-            return [unreadable(.rules, "the rules of the table inet \(CapturePlan.table)", error)]
+        case .unreadable(let error): return unread(error, facts.canary)
         case .value(let differences) where differences.isEmpty:
             return [.ok(.rules, "the table inet \(CapturePlan.table) holds exactly the rules of the plan")]
         case .value(let differences):
             return differences.map { .problem(.rules, $0.sentence, fix: fix(for: $0, expectation)) }
+        }
+    }
+
+    /// Whether they are in force can be known all the same.
+    private static func unread(_ error: NetSetupError, _ canary: Canary.Answer) -> [Diagnosis] {
+        let name = "the table inet \(CapturePlan.table)"
+        switch canary {
+        case .refused:
+            return [
+                .ok(.rules, "the capture rules are in force: they refused a test datagram"),
+                unreadable(.rules, "whether \(name) holds exactly the rules of the plan", error),
+            ]
+        case .passed: return [.problem(.rules, CaptureDifference.rulesSilent.sentence, fix: runInit)]
+        case .unknown: return [unreadable(.rules, "the rules of \(name)", error)]
         }
     }
 
@@ -54,8 +67,9 @@ enum CaptureCheck {
             return runInit
         case .policyUnknown(_, _, let mark, _) where mark != nil && mark != settings.captureMark:
             return sameMark("CAPTURE_MARK", settings.captureMark)
-        case .tableMissing, .chainMissing, .chainChanged, .chainUnknown, .rulesUnknown, .rulesReordered, .routeMissing,
-            .policyMissing, .policyUnknown:
+        case .policyPrecedes(let isIPv6, let priority): return giveWay(isIPv6, priority)
+        case .tableMissing, .tableFlagged, .rulesSilent, .chainMissing, .chainChanged, .chainUnknown, .rulesUnknown,
+            .rulesReordered, .routeMissing, .routesUnknown, .policyMissing, .policyUnknown:
             return runInit
         }
     }
@@ -64,10 +78,28 @@ enum CaptureCheck {
         "\(variable) is \(mark) here: give init and run the same one, then \(runInit)"
     }
 
+    private static func giveWay(_ isIPv6: Bool, _ priority: UInt32) -> String {
+        "delete it (ip \(isIPv6 ? "-6" : "-4") rule del priority \(priority)), or give it a priority after "
+            + "\(CapturePlan.refusalPriority)"
+    }
+
     // MARK: routing
 
     private static func routing(_ facts: SystemFacts, _ expectation: Doctor.Expectation) -> [Diagnosis] {
-        switch facts.routing {
+        let doubtful = (facts.doubtfulPolicies.known ?? []).map { rule in
+            Diagnosis.warning(
+                .routing,
+                "the \(rule.isIPv6 ? "IPv6" : "IPv4") policy rule with priority \(rule.priority) is asked before those of "
+                    + "capture, and may take captured packets",
+                fix: giveWay(rule.isIPv6, rule.priority))
+        }
+        return doubtful + judge(facts.routing, expectation)
+    }
+
+    private static func judge(
+        _ routing: Reading<[CaptureDifference]>, _ expectation: Doctor.Expectation
+    ) -> [Diagnosis] {
+        switch routing {
         case .unreadable(let error): return [unreadable(.routing, "the policy rules and routes", error)]
         case .value(let differences) where differences.isEmpty:
             return [.ok(.routing, "policy rules and routes stand for IPv4 and IPv6")]
@@ -91,6 +123,13 @@ enum CaptureCheck {
                     fix:
                         "some are usual before the proxy has started; if the number grows while it runs, see the findings on sockets"
                 ))
+        }
+        if counters.strayed > 0 {
+            findings.append(
+                .warning(
+                    .counters,
+                    "\(counters.strayed) captured packets were on their way out past the proxy, and were dropped",
+                    fix: "see the findings on routing: a rule or route of another program took them"))
         }
         if counters.misusedPorts > 0 {
             findings.append(

@@ -7,6 +7,8 @@ struct CaptureCounters: Equatable {
     /// Packets of outbound connections, handed to the proxy.
     var outboundCaptured: Int64 = 0
     var outboundDropped: Int64 = 0
+    /// Captured packets that would have left by another interface than `lo`.
+    var strayed: Int64 = 0
     /// Connections that the application opened from one of the sidecar's own ports.
     var misusedPorts: Int64 = 0
 
@@ -24,13 +26,16 @@ struct CaptureCounters: Equatable {
     }
 
     mutating func count(_ packets: Int64, _ rule: Rule) {
+        guard rule.actions.contains(.count) else { return }
         let isOutbound = rule.matches.contains(.comesInOnLoopback)
         let isRedirect = rule.actions.contains { if case .redirect = $0 { true } else { false } }
         let isOwnPort = rule.matches.contains { if case .sourcePort = $0 { true } else { false } }
         if isRedirect {
             if isOutbound { outboundCaptured += packets } else { inboundCaptured += packets }
         } else if rule.actions.contains(.drop) {
-            if isOwnPort {
+            if rule.matches.contains(.leavesByLoopback(false)) {
+                strayed += packets
+            } else if isOwnPort {
                 misusedPorts += packets
             } else if isOutbound {
                 outboundDropped += packets

@@ -22,13 +22,11 @@ struct Listener: Equatable {
         }
     }
 
-    private static let capacity = 4_096
-
     private static func list(isIPv6: Bool) throws(NetSetupError) -> [Listener] {
-        var list = [nf_listener](repeating: nf_listener(), count: capacity)
-        let count = unsafe nf_listeners(isIPv6 ? 1 : 0, &list, CInt(list.count))
-        try check("list the listening sockets", count)
-        return list.prefix(Int(count)).map { Listener($0) }
+        let found = unsafe try NetSetup.list("list the listening sockets", of: nf_listener()) {
+            unsafe nf_listeners(isIPv6 ? 1 : 0, $0, $1)
+        }
+        return found.map { Listener($0) }
     }
 
     /// Reads /proc/net/tcp or /proc/net/tcp6.

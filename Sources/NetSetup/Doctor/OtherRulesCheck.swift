@@ -17,6 +17,14 @@ enum OtherRulesCheck {
         "[redir ", "[tproxy ", "[nat ", "name REDIRECT", "name TPROXY", "name DNAT",
     ]
 
+    /// Parts of a rule's text that change a packet's mark; the latter is that of iptables.
+    private static let markings = ["[meta set mark ", "name MARK"]
+
+    /// What a rule may consist of that drops all of TCP.
+    private static let partsOfADrop: Set<Substring> = [
+        "meta load l4proto => reg 1 ]", "cmp eq reg 1 0x00000006 ]", "immediate reg 0 drop ]", "counter ]",
+    ]
+
     static func findings(_ facts: SystemFacts, _ expectation: Doctor.Expectation) -> [Diagnosis] {
         guard expectation.isTransparent else { return [] }
         var findings: [Diagnosis] = []
@@ -54,21 +62,33 @@ enum OtherRulesCheck {
                         .otherRules,
                         "the table \(table) of \(mesh.name) is in the way: both would take the same connections",
                         fix: "\(mesh.remedy); or remove it: nft delete table \(table)"))
-            } else if redirects(table, rules), own.contains(where: \.isHookedForCapture) {
-                findings.append(
+            } else if own.contains(where: \.isHookedForCapture) {
+                let texts = rules.filter { TableName($0) == table }.map(\.text)
+                findings += interferences(own, texts).map { what in
                     .warning(
-                        .otherRules, "the table \(table) of another program redirects connections too",
-                        fix: "see `nft list table \(table)`: it must leave TCP alone, except to loopback addresses"))
+                        .otherRules, "the table \(table) of another program \(what)",
+                        fix: "see `nft list table \(table)`: it must leave TCP alone, except to loopback addresses")
+                }
             }
         }
         return findings.isEmpty
-            ? [.ok(.otherRules, "no other program's nftables rules redirect connections")] : findings
+            ? [.ok(.otherRules, "no other program's nftables rules redirect, mark or drop connections")] : findings
     }
 
-    private static func redirects(_ table: TableName, _ rules: [Listing.Entry]) -> Bool {
-        rules.contains { rule in
-            TableName(rule) == table && redirections.contains { rule.text.contains($0) }
-        }
+    /// What the rules of a table that is asked about the same packets may do to them.
+    private static func interferences(_ chains: [Listing.Entry], _ rules: [String]) -> [String] {
+        func isThere(_ parts: [String]) -> Bool { rules.contains { rule in parts.contains { rule.contains($0) } } }
+        var found: [String] = []
+        if isThere(redirections) { found.append("redirects connections too") }
+        if isThere(markings) { found.append("sets marks, by which capture knows its packets") }
+        let dropsByPolicy = chains.contains { $0.isHookedForCapture && $0.text.hasSuffix(" policy 0") }
+        if dropsByPolicy || rules.contains(where: dropsEverything) { found.append("drops whatever it does not know") }
+        return found
+    }
+
+    private static func dropsEverything(_ rule: String) -> Bool {
+        let parts = rule.split(separator: "[")
+        return parts.contains("immediate reg 0 drop ]") && parts.allSatisfy(partsOfADrop.contains)
     }
 }
 

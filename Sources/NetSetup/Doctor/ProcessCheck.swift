@@ -18,8 +18,9 @@ struct ProcessCheck {
             if isListening {
                 return [
                     .unknown(
-                        .process, "the proxy listens, but its process cannot be seen from here",
-                        fix: "to have its privileges checked, run this in the sidecar's own container (kubectl exec)")
+                        .process,
+                        "somebody listens on the proxy's ports, but no process `sidecar run` can be seen from here",
+                        fix: "run this in the sidecar's own container (kubectl exec), to see whether it is the proxy")
                 ]
             }
             return [
@@ -61,6 +62,7 @@ struct ProcessCheck {
                     "leave SANDBOX at true; if it is, the log line `sandbox` at the proxy's start says what the kernel refused"
             )
         }
-        return .ok(.sandbox, "the proxy (process \(proxy.id)) has no_new_privs and a seccomp filter")
+        // Whose filter it is, its own or the container runtime's, only the proxy can say.
+        return .ok(.sandbox, "the proxy (process \(proxy.id)) has no_new_privs and is under a seccomp filter")
     }
 }

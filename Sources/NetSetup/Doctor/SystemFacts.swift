@@ -11,6 +11,10 @@ struct SystemFacts {
     /// Differences from the plan.
     var table: Reading<[CaptureDifference]>
     var routing: Reading<[CaptureDifference]>
+    /// Policy rules of others that are asked before those of the plan, and may be for captured packets.
+    var doubtfulPolicies: Reading<[(isIPv6: Bool, priority: UInt32)]>
+    /// What the rules do, whether or not they can be read.
+    var canary: Canary.Answer
     var counters: Reading<CaptureCounters>
     /// Tables of other programs.
     var otherChains: Reading<[Listing.Entry]>
@@ -27,7 +31,9 @@ struct SystemFacts {
             processes: ProcessFacts.all(), ownID: Int(getpid()), ownNetwork: SmallFile.inode("/proc/self/net/tcp"),
             listeners: Reading(Listener.all),
             table: Reading { () throws(NetSetupError) in try CaptureInstaller.verifyTable(plan) },
-            routing: Reading { () throws(NetSetupError) in try CaptureInstaller.verifyRouting(plan) },
+            routing: Reading { () throws(NetSetupError) in try CaptureRouting(plan).differences() },
+            doubtfulPolicies: Reading { () throws(NetSetupError) in try CaptureRouting(plan).doubtfulPolicies() },
+            canary: Canary.send(plan),
             counters: Reading { () throws(NetSetupError) in try CaptureCounters(reading: plan) },
             otherChains: Reading { () throws(NetSetupError) in try Listing.chains(.all).filter(\.isForeign) },
             otherRules: Reading { () throws(NetSetupError) in try Listing.rules(.all).filter(\.isForeign) },

@@ -17,8 +17,9 @@ package final class CaptureWatch {
     private let pause = Deadline()
     private var last = Finding.differences([])
 
-    /// Rules seldom change by themselves, and reading them takes the control thread about a millisecond.
-    static let pauseMicroseconds: Int64 = 30_000_000
+    /// Rules seldom change by themselves, and looking takes the control thread about a millisecond; but without them
+    /// strangers reach the application.
+    static let pauseMicroseconds: Int64 = 5_000_000
     /// While something is amiss, `init` may be about to mend it.
     static let pauseAmissMicroseconds: Int64 = 2_000_000
 
@@ -45,7 +46,7 @@ package final class CaptureWatch {
             for sentence in sentences { logger.warning("capture: \(sentence)") }
             if sentences.isEmpty { logger.info("capture: the rules stand again") }
         case .unreadable(let sentence):
-            health.captureFaults = []
+            // What was known to be amiss may still be.
             logger.warning("capture: \(sentence)")
         }
     }

@@ -5,13 +5,13 @@ import CLinux
 /// Transparent mode keeps CAP_NET_RAW: each upstream socket gets the proxy mark (SO_MARK) and, where the client's
 /// address is preserved, a foreign source. Explicit mode keeps nothing. Call it before any thread starts: a
 /// capability set belongs to a thread.
-enum Privileges {
+package enum Privileges {
     private static let netRaw = UInt64(1) << UInt64(LINUX_CAP_NET_RAW)
     private static let netAdmin = UInt64(1) << UInt64(LINUX_CAP_NET_ADMIN)
 
     /// Makes a permitted capability effective: the image's file capability grants it permitted only, so that the
     /// binary also starts where the container does not allow it.
-    static func raise() throws(SystemError) {
+    package static func raise() throws(SystemError) {
         let permitted = UInt64(max(0, linux_permitted_capabilities()))
         guard permitted != 0 else { return }
         try SystemError.check("capset", linux_set_capabilities(permitted))

@@ -82,10 +82,10 @@ extension Sandbox {
     private static func grants(forDirectory configured: String) -> [String] {
         let path = configured.hasPrefix("/") ? configured : "\(realPath(".") ?? "")/\(configured)"
         guard let real = realPath(path) else {
-            // It may appear later: whatever is there of the way to it.
+            // It may appear later: whatever is there of the way to it, but never all files there are.
             var ancestor = parent(path)
             while realPath(ancestor) == nil, ancestor != "/" { ancestor = parent(ancestor) }
-            return [ancestor]
+            return ancestor == "/" ? [] : [ancestor]
         }
         var paths = [real]
         // What is mounted, as volumes are, cannot be replaced; other directories can, by a new one of the same name.
@@ -93,7 +93,10 @@ extension Sandbox {
             paths += [parent(path), parent(real)].filter { $0 != "/" }
         }
         for name in SmallFile.names(in: real) where name != ".." {
-            if let target = realPath("\(real)/\(name)") { paths.append(parent(target)) }
+            if let target = realPath("\(real)/\(name)") {
+                let holder = parent(target)
+                paths.append(holder == "/" ? target : holder)
+            }
         }
         return paths
     }
