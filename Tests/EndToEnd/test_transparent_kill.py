@@ -64,6 +64,7 @@ class InFlight:
     """Requests of pod a that pod b's application has begun and will not have ended soon, one of them an upload."""
 
     def __init__(self, victims: Victims):
+        before = self.seen(victims)
         self.connections = [
             Connection(victims.a.connect(victims.b.addresses[number % 2], HTTP), seconds=8)
             for number in range(REQUESTS)]
@@ -71,7 +72,7 @@ class InFlight:
             connection.send(f"GET /slow/20?{MARKER} HTTP/1.1\r\nHost: b.test\r\n\r\n".encode())
         self.connections[-1].send(
             f"POST /upload HTTP/1.1\r\nHost: b.test\r\nContent-Length: 10000000\r\n\r\n{MARKER}".encode())
-        wait_until(lambda: self.seen(victims) >= REQUESTS, "all requests have reached the application")
+        wait_until(lambda: self.seen(victims) >= before + REQUESTS, "all requests have reached the application")
 
     @staticmethod
     def seen(victims: Victims) -> int:
@@ -98,6 +99,23 @@ class InFlight:
             return list(several.map(outcome, self.connections))
 
 
+class Holdings:
+    """What a sidecar holds when nobody asks anything of it, to be compared with what it holds later."""
+
+    #: Buffers that a burst of requests has made, and connections between the sidecars that stand by for the next ones.
+    SPARE_BYTES, SPARE_DESCRIPTORS = 4 << 20, REQUESTS
+
+    def __init__(self, pod: Pod):
+        self.pod, self.process = pod, pod.sidecar
+        self.descriptors, self.memory = pod.sidecar.open_descriptors(), pod.sidecar.rss_bytes()
+
+    def assert_kept(self) -> None:
+        assert self.process.is_running
+        wait_until(lambda: self.process.open_descriptors() <= self.descriptors + self.SPARE_DESCRIPTORS,
+                   f"pod {self.pod.name} keeps no descriptor")
+        assert self.process.rss_bytes() <= self.memory + self.SPARE_BYTES
+
+
 @pytest.fixture
 def victims(fresh_pods):
     return Victims(fresh_pods)
@@ -105,7 +123,7 @@ def victims(fresh_pods):
 
 def test_the_application_is_killed(victims):
     victims.call()
-    before = [pod.sidecar.open_descriptors() for pod in (victims.a, victims.b)]
+    before = [Holdings(pod) for pod in (victims.a, victims.b)]
     with victims.capture() as capture:
         requests = InFlight(victims)
         victims.apps["b"].kill()
@@ -116,18 +134,17 @@ def test_the_application_is_killed(victims):
         victims.start_app(victims.b)
         victims.call()
     assert_only_tls_between_pods(victims, capture)
-    for pod, count in zip((victims.a, victims.b), before):
-        assert pod.sidecar.is_running
-        # The connections between the two sidecars stand by for the next requests.
-        wait_until(lambda: pod.sidecar.open_descriptors() <= count + REQUESTS, f"pod {pod.name} keeps no descriptor")
+    for holdings in before:
+        holdings.assert_kept()
     wait_until(lambda: victims.sides(victims.a) <= {"upstream"}, "nothing of the application's is left open")
     victims.verify()
 
 
 @pytest.mark.parametrize("name", ["a", "b"], ids=["of the caller", "of the server"])
 def test_a_sidecar_is_killed(victims, name):
-    pod = {"a": victims.a, "b": victims.b}[name]
+    pod, survivor = {"a": (victims.a, victims.b), "b": (victims.b, victims.a)}[name]
     victims.call()
+    first, other = Holdings(pod), Holdings(survivor)
     with victims.capture() as capture:
         requests = InFlight(victims)
         pod.sidecar.kill()
@@ -142,6 +159,25 @@ def test_a_sidecar_is_killed(victims, name):
         assert time.monotonic() - began < 3
         victims.call()
     assert_only_tls_between_pods(victims, capture)
+    other.assert_kept()
+    # The new one is as the old one was.
+    first.process = pod.sidecar
+    first.assert_kept()
+    wait_until(lambda: victims.sides(victims.a) <= {"upstream"}, "nothing of the application's is left open")
+    victims.verify()
+
+
+def test_it_is_killed_again_and_again(victims):
+    """What a survivor loses with its peer does not add up."""
+    victims.call()
+    holdings = Holdings(victims.a)
+    for _ in range(10):
+        requests = InFlight(victims)
+        victims.b.sidecar.kill()
+        assert requests.outcomes() == [502] * REQUESTS
+        victims.start_sidecar(victims.b)
+        victims.call()
+    holdings.assert_kept()
     victims.verify()
 
 
