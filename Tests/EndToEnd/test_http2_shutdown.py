@@ -63,18 +63,31 @@ def test_a_running_upload_finishes(proxy):
     assert proxy.process.wait(3) == 0
 
 
-def test_a_stream_after_the_goodbye_is_served_or_refused_but_never_left_hanging(proxy):
-    """It crossed the goodbye on its way."""
+@pytest.mark.parametrize("busy", [True, False], ids=["busy", "idle"])
+def test_a_stream_that_crosses_the_goodbye_on_its_way_is_served(proxy, busy):
     with h2wire.connect(proxy) as client:
-        running = client.open("/slow/0.9")
+        client.request("/echo")
+        running = [client.open("/slow/0.9")] if busy else []
         client.settle(0.3)
         proxy.process.terminate()
-        last = wait_goodbye(client)
+        assert wait_goodbye(client) == 2**31 - 1, "the first goodbye names no last stream"
+        late = client.open("/echo")
+        assert [client.wait_done(stream).status for stream in [late, *running]] == [200] * (1 + busy)
+        client.wait_over()
+        assert client.goaways[-1][0] == late.number
+    assert proxy.process.wait(3) == 0
+
+
+def test_a_stream_after_the_last_goodbye_is_told_that_it_may_be_tried_again(proxy):
+    with h2wire.connect(proxy) as client:
+        running = client.open("/slow/1.5")
+        client.settle(0.3)
+        proxy.process.terminate()
+        client.wait(lambda: len(client.goaways) == 2, "the last goodbye")
         late = client.open("/echo")
         assert client.wait_done(running).status == 200
         client.wait_over()
-        last = min(number for number, _ in client.goaways)
-        assert late.is_done or late.number > last, "neither answered nor told that it may be tried again"
+        assert not late.is_done and late.number > min(number for number, _ in client.goaways)
     assert proxy.process.wait(3) == 0
 
 

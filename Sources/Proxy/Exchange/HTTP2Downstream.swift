@@ -4,7 +4,15 @@ final class HTTP2Downstream: HTTP2Connection {
     private let record: ConnectionRecord
     private var exchanges: [HTTP2Exchange?] = []
     private var spare: [HTTP2Exchange] = []
-    private var isDraining = false
+    private var ending = Ending.none
+
+    /// The way to the end (RFC 9113 section 6.8): first it is announced, and streams that cross the news on their way are
+    /// served; then no more are taken.
+    private enum Ending {
+        case none
+        case announced(closesAt: Int64)
+        case closed
+    }
 
     init?(_ channel: Channel, _ routing: RequestRouting, _ worker: Worker, record: ConnectionRecord) {
         guard let library = worker.http2,
@@ -48,7 +56,7 @@ final class HTTP2Downstream: HTTP2Connection {
             lastUse = worker.now
             exchange.streamClosed(code)
             if spare.count < 16 { spare.append(exchange) }
-            if isDraining, session.activeStreams == 0 { session.terminate(HTTP2ErrorCode.none) }
+            terminateIfDone()
         case .goAway: break  // streams that run go on
         }
     }
@@ -68,13 +76,18 @@ final class HTTP2Downstream: HTTP2Connection {
     // MARK: time and end
 
     override func nextDeadline() -> Int64 {
-        guard session.activeStreams == 0 else { return worker.timeouts.idle / 2 }
-        return isDraining ? Limits.drainGraceMicroseconds : idleDeadline
+        if case .announced(let closesAt) = ending { return max(0, closesAt - worker.now) }
+        return session.activeStreams == 0 ? idleDeadline : worker.timeouts.idle / 2
     }
 
     override func deadlinePassed() {
+        if case .announced(let closesAt) = ending, closesAt <= worker.now {
+            ending = .closed
+            session.refuseNewStreams()
+            return terminateIfDone()
+        }
         guard session.activeStreams > 0 else {
-            if isDraining || worker.now - lastUse >= worker.timeouts.idle { session.terminate(HTTP2ErrorCode.none) }
+            if worker.now - lastUse >= worker.timeouts.idle { session.terminate(HTTP2ErrorCode.none) }
             return
         }
         for case let exchange? in exchanges { exchange.checkProgress() }
@@ -83,12 +96,14 @@ final class HTTP2Downstream: HTTP2Connection {
     override var connectionRecord: ConnectionRecord? { record }
 
     override func channelDraining(_ channel: Channel) {
-        guard !isDraining else { return }
-        isDraining = true
+        guard case .none = ending else { return }
+        ending = .announced(closesAt: worker.now + Limits.drainGraceMicroseconds)
         session.announceEnd()
-        session.refuseNewStreams()
-        if session.activeStreams == 0 { session.terminate(HTTP2ErrorCode.none) }
         scheduleFlush()
+    }
+
+    private func terminateIfDone() {
+        if case .closed = ending, session.activeStreams == 0 { session.terminate(HTTP2ErrorCode.none) }
     }
 
     override func connectionEnded(_ error: ChannelError?) {
