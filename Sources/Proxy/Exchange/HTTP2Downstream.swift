@@ -5,6 +5,8 @@ final class HTTP2Downstream: HTTP2Connection {
     private var exchanges: [HTTP2Exchange?] = []
     private var spare: [HTTP2Exchange] = []
     private var isDraining = false
+    /// It came while clients are asked to go: it heard so with its first request, and may send some more for a moment.
+    private var isNewcomer = false
 
     init?(_ channel: Channel, _ routing: RequestRouting, _ worker: Worker, record: ConnectionRecord) {
         guard let library = worker.http2,
@@ -36,6 +38,7 @@ final class HTTP2Downstream: HTTP2Connection {
             // A flood of requests that are taken back in the same breath (CVE-2023-44487) ends here.
             guard !session.isClosed(slot) else { return exchange.requestCancelled(text.extracting(range)) }
             exchange.requestCame(text.extracting(range), endsStream: endsStream)
+            if worker.isDraining, !isDraining, !isNewcomer { greetNewcomer() }
         case .headTooLarge(let slot): open(slot).refuseHead(HTTPError(.headTooLarge))
         case .headMalformed(let slot): open(slot).refuseHead(HTTPError(.badRequestLine))
         case .trailers(let slot, let range): exchange(slot)?.trailersCame(text.extracting(range))
@@ -67,12 +70,21 @@ final class HTTP2Downstream: HTTP2Connection {
 
     // MARK: time and end
 
+    private func greetNewcomer() {
+        isNewcomer = true
+        session.announceEnd()
+        rest()
+    }
+
     override func nextDeadline() -> Int64 {
+        if isNewcomer, !isDraining { return Limits.drainGraceMicroseconds }
         guard session.activeStreams == 0 else { return worker.timeouts.idle / 2 }
-        return isDraining ? Limits.drainGraceMicroseconds : idleDeadline
+        guard !isDraining else { return Limits.drainGraceMicroseconds }
+        return worker.isDraining ? worker.openingTime : idleDeadline
     }
 
     override func deadlinePassed() {
+        if worker.isDraining, !isDraining { return channelDraining(channel) }
         guard session.activeStreams > 0 else {
             if isDraining || worker.now - lastUse >= worker.timeouts.idle { session.terminate(HTTP2ErrorCode.none) }
             return
