@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <linux/sockios.h>
@@ -73,12 +74,31 @@ int linux_eventfd_clear(int descriptor) {
     return answer(read(descriptor, &count, sizeof count));
 }
 
-int linux_signalfd(const int *signals, int count) {
+int linux_open_standard_descriptors(void) {
+    for (int number = 0; number <= 2; number++) {
+        if (fcntl(number, F_GETFD) >= 0 || errno != EBADF) continue;
+        // The lowest number that is free is this one.
+        if (open("/dev/null", O_RDWR) < 0) return -errno;
+    }
+    return 0;
+}
+
+static sigset_t set_of(const int *signals, int count) {
     sigset_t set;
     sigemptyset(&set);
     for (int index = 0; index < count; index++) sigaddset(&set, signals[index]);
-    int failure = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (failure) return -failure;
+    return set;
+}
+
+int linux_block_signals(const int *signals, int count) {
+    sigset_t set = set_of(signals, count);
+    return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int linux_signalfd(const int *signals, int count) {
+    int failure = linux_block_signals(signals, count);
+    if (failure) return failure;
+    sigset_t set = set_of(signals, count);
     return answer(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
@@ -113,7 +133,7 @@ size_t linux_inotify_event(
 
 void linux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
-void linux_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
+void linux_ignore_signal(int number) { signal(number, SIG_IGN); }
 
 static int64_t microseconds(clockid_t clock) {
     struct timespec time;

@@ -30,7 +30,7 @@ package final class WebhookProcess {
     /// Runs until a signal ends it.
     package func run() throws(FatalError) {
         signals = try WebhookProcess.system { () throws(SystemError) in
-            try SignalReader([SIGTERM, SIGINT], in: reactor) { [unowned self] _ in end() }
+            try SignalReader(ProcessSignals.webhook.heard, in: reactor) { [unowned self] _ in end() }
         }
         try WebhookProcess.system { () throws(SystemError) in try drainLimit.attach(to: reactor) }
         switch options.certificate {

@@ -42,9 +42,10 @@ struct CertsCheckCommand: ParsableCommand {
         var survey = CertificateSurvey.take(source, now: now)
         survey.warnings += survey.timeWarnings(now: now, days: expiresWithin)
         let report = CertificateReport(survey: survey, now: now)
-        switch output {
-        case .text: print(report.text)
-        case .json: print(report.document.json)
+        do throws(FatalError) {
+            try CommandFile.print(output == .text ? report.text : report.document.json)
+        } catch {
+            throw Failure.report(error, logger, sink)
         }
         guard survey.problems.isEmpty else { throw ExitCode(FatalError.ExitCode.failed.rawValue) }
     }

@@ -41,6 +41,11 @@ enum CommandFile {
         try write(bytes, descriptor, path)
     }
 
+    /// Writes text and a line's end to standard output. What a command is asked for and cannot say is a failure.
+    static func print(_ text: String) throws(FatalError) {
+        try write(Array((text + "\n").utf8), STDOUT_FILENO, "standard output")
+    }
+
     private static func write(_ bytes: [UInt8], _ descriptor: CInt, _ path: String) throws(FatalError) {
         var rest = bytes[...]
         while !rest.isEmpty {

@@ -21,9 +21,10 @@ struct DoctorCommand: ParsableCommand {
         try? Privileges.raise()
         let findings = DoctorCommand.findings()
         let report = DoctorReport(findings)
-        switch output {
-        case .text: print(report.text)
-        case .json: print(report.document.json)
+        do throws(FatalError) {
+            try CommandFile.print(output == .text ? report.text : report.document.json)
+        } catch {
+            throw StandardError.end(error.sentences, error.exitCode)
         }
         if report.hasProblem { throw ExitCode(FatalError.ExitCode.failed.rawValue) }
     }

@@ -20,7 +20,7 @@ enum Failure {
 enum LoggedRun {
     static func run(_ work: (Configuration, Logger, LogSink) throws(FatalError) -> Void) throws {
         let sink = LogSink(output: STDOUT_FILENO)
-        var logger = Logger.lines(sink, level: .info)
+        var logger = Logger.lines(sink, level: .info, format: Environment.logFormat)
         do throws(FatalError) {
             let configuration = try Environment.configuration()
             logger = Logger.lines(sink, level: configuration.log.level, format: configuration.log.format)
@@ -33,6 +33,9 @@ enum LoggedRun {
 
 /// The environment as a configuration, or the end.
 enum Environment {
+    /// What LOG_FORMAT says for itself, for what is logged of the other variables.
+    static var logFormat: LogFormat { variables["LOG_FORMAT"].flatMap { LogFormat(rawValue: $0) } ?? .json }
+
     static func configuration() throws(FatalError) -> Configuration {
         do throws(ConfigurationProblems) {
             return try Configuration.parse(variables, usableCPUs: UsableCPUs.count())
@@ -57,8 +60,10 @@ enum Environment {
 }
 
 enum StandardError {
+    /// Nothing can be done if nobody reads it; the end of the process does not wait for that for ever.
     static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = unsafe Glibc.write(STDERR_FILENO, bytes, bytes.count)  // nothing can be done if nobody reads it
+        var writer = LineWriter(output: STDERR_FILENO)
+        let end = WallClock.monotonicMicroseconds + LogSink.flushMicroseconds
+        _ = writer.write(Array(text.utf8), .until(end))
     }
 }

@@ -46,35 +46,41 @@ struct InitCommand: ParsableCommand {
 
     /// Does what was asked and prints the result; answers what a verification found.
     private func perform(_ plan: CapturePlan) throws(FatalError) -> [String] {
+        if dryRun {
+            try CommandFile.print(output == .text ? plan.text : plan.json)
+            return []
+        }
+        let (done, differences) = try act(plan)
+        try report(done, differences)
+        return differences
+    }
+
+    private func act(_ plan: CapturePlan) throws(FatalError) -> (done: String, differences: [String]) {
         do throws(NetSetupError) {
-            if dryRun {
-                print(output == .text ? plan.text : plan.json)
-            } else if verify {
-                let differences = try CaptureInstaller.verify(plan).map(\.sentence)
-                report("verified", differences)
-                return differences
+            if verify {
+                return ("verified", try CaptureInstaller.verify(plan).map(\.sentence))
             } else if remove {
                 try CaptureInstaller.remove(plan)
-                report("removed", [])
+                return ("removed", [])
             } else {
                 try CaptureInstaller.apply(plan)
-                report("applied", [])
+                return ("applied", [])
             }
-            return []
         } catch {
             throw FatalError(error.sentence, exitCode: error.isPermission ? .noPermission : .failed)
         }
     }
 
-    private func report(_ done: String, _ differences: [String]) {
+    private func report(_ done: String, _ differences: [String]) throws(FatalError) {
         switch output {
-        case .text: if differences.isEmpty { print("capture rules \(done)") }
+        // The exit code says as much: a pod must not fail because nobody takes this line.
+        case .text: if differences.isEmpty { try? CommandFile.print("capture rules \(done)") }
         case .json:
             let list = differences.map { ManifestValue.string($0) }
             let document: ManifestValue = [
                 "action": .string(done), "ok": .bool(list.isEmpty), "differences": .array(list),
             ]
-            print(document.json)
+            try CommandFile.print(document.json)
         }
     }
 }

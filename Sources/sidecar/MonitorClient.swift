@@ -21,20 +21,20 @@ struct MonitorClient {
     }
 
     let port: UInt16
-    /// An answer takes this long at most.
-    let seconds: Int
+    /// A whole exchange takes this long at most, however its answer dribbles.
+    var limit: Duration
 
     static let maximumBytes = 1 << 20
 
     init(port: UInt16, seconds: Int) {
         self.port = port
-        self.seconds = seconds
+        limit = .seconds(seconds)
     }
 
     /// - Parameter port: what the command line says; else MONITOR_PORT.
     init(port: UInt16?, seconds: Int) throws(FatalError) {
         if let port { self.port = port } else { self.port = try MonitorClient.portOfEnvironment() }
-        self.seconds = seconds
+        limit = .seconds(seconds)
     }
 
     private static func portOfEnvironment() throws(FatalError) -> UInt16 {
@@ -52,14 +52,27 @@ struct MonitorClient {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw failure("open a socket") }
         defer { close(descriptor) }
-        var limit = timeval(tv_sec: seconds, tv_usec: 0)
-        let length = socklen_t(MemoryLayout<timeval>.size)
-        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, length)
-        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, length)  // connect(2) too
+        let end = ContinuousClock.now + limit
+        try bound(descriptor, SO_SNDTIMEO, end)  // connect(2) too
         try connect(descriptor)
         let request = "\(method) \(path) HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         try send(Array(request.utf8), descriptor)
-        return try MonitorClient.parse(try receive(descriptor))
+        return try MonitorClient.parse(try receive(descriptor, until: end))
+    }
+
+    /// Has the next call on a socket end with the exchange.
+    private func bound(_ descriptor: CInt, _ option: CInt, _ end: ContinuousClock.Instant) throws(Failure) {
+        let left = (end - ContinuousClock.now).components
+        guard left.seconds > 0 || left.seconds == 0 && left.attoseconds > 0 else { throw tooLate }
+        // Zero would be for ever.
+        var time = timeval(tv_sec: Int(left.seconds), tv_usec: max(1, Int(left.attoseconds / 1_000_000_000_000)))
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    private var tooLate: Failure {
+        let (seconds, tenths) = (limit.components.seconds, limit.components.attoseconds / 100_000_000_000_000_000)
+        let text = tenths == 0 ? "\(seconds)" : "\(seconds).\(tenths)"
+        return Failure(sentence: "the monitor port 127.0.0.1:\(port) has given no answer within \(text) s")
     }
 
     /// Has something done; anything but yes for an answer is the end of the command.
@@ -95,10 +108,13 @@ struct MonitorClient {
         guard count == bytes.count else { throw failure("send the request") }
     }
 
-    private func receive(_ descriptor: CInt) throws(Failure) -> [UInt8] {
+    private func receive(
+        _ descriptor: CInt, until end: ContinuousClock.Instant
+    ) throws(Failure) -> [UInt8] {
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16_384)
         while received.count < MonitorClient.maximumBytes {
+            try bound(descriptor, SO_RCVTIMEO, end)
             let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw failure("read the answer") }
@@ -110,10 +126,8 @@ struct MonitorClient {
 
     private func failure(_ attempt: String) -> Failure {
         let number = errno
-        let why =
-            number == EAGAIN || number == EINPROGRESS
-            ? "no answer within \(seconds) s"
-            : unsafe strerror(number).map { unsafe String(cString: $0) } ?? "error \(number)"
+        guard number != EAGAIN, number != EINPROGRESS else { return tooLate }
+        let why = unsafe strerror(number).map { unsafe String(cString: $0) } ?? "error \(number)"
         return Failure(sentence: "cannot \(attempt) at the monitor port 127.0.0.1:\(port): \(why)")
     }
 

@@ -9,6 +9,7 @@ struct RunCommand: ParsableCommand {
         commandName: "run", abstract: "Run the proxy. Settings come from the environment.")
 
     func run() throws {
+        ProcessSignals.proxy.prepare()
         try LoggedRun.run { (configuration, logger, sink) throws(FatalError) in
             let plan = CapturePlan(CaptureSettings(configuration))
             try ProxyProcess(configuration, logger: logger, sink: sink, version: Version.text)

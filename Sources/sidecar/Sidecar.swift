@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Proxy
 
 @main
 struct Sidecar: ParsableCommand {
@@ -16,6 +17,7 @@ struct Sidecar: ParsableCommand {
 
     /// ArgumentParser's exit code for wrong usage is 64; this program's is 2.
     static func main() {
+        StandardDescriptors.open()
         do {
             var command = try parseAsRoot()
             try command.run()

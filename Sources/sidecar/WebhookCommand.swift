@@ -65,6 +65,7 @@ struct WebhookCommand: ParsableCommand {
     }
 
     func run() throws {
+        ProcessSignals.webhook.prepare()
         try LoggedRun.run { (configuration, logger, sink) throws(FatalError) in
             let options = WebhookOptions(
                 port: port, certificate: try certificate(),

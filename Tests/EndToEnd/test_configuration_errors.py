@@ -46,6 +46,36 @@ def test_a_bad_value_is_named_with_its_variable(binary, settings, name, value):
     assert value in said
 
 
+@pytest.mark.parametrize("name, value, shown", [
+    ("UPSTREAM_READINESS_URL", "https://h/up?token=SECRET", "https://h/up?[redacted]"),
+    ("UPSTREAM_READINESS_URL", "http://user:SECRET@h/", "http://[redacted]@h/"),
+    ("UPSTREAM_URL", "http://user:SECRET@h/?t=SECRET", "http://[redacted]@h/?[redacted]"),
+    ("APP_PROBES", '{"/app-health/web/livez":{"httpGet":{"port":1,"httpHeaders":"Bearer SECRET"}}}', "httpHeaders"),
+    ("APP_PROBES", '{"/app-health/web/livez":{"httpGet":{"port":1,"path":"/ ?t=SECRET"}}}', "?[redacted]"),
+])
+@pytest.mark.parametrize("command", [["run"], ["init", "--dry-run"], ["doctor"]], ids=lambda command: command[0])
+def test_secrets_of_a_bad_value_are_not_told(binary, settings, name, value, shown, command):
+    done = run_once(binary, command, settings | {name: value})
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "SECRET" not in said and name in said and shown in said
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "0.0.0.0"])
+def test_the_monitor_port_is_no_application(binary, settings, host):
+    """A peer's request would come to it from loopback, and might end the process."""
+    said = complaint(binary, settings | {"UPSTREAM_URL": f"http://{host}:{settings['MONITOR_PORT']}"})
+    assert "UPSTREAM_URL" in said and "MONITOR_PORT" in said
+
+
+def test_problems_are_logged_in_the_format_that_was_asked_for(binary, settings):
+    done = run_once(binary, ["run"], settings | {"LOG_FORMAT": "text", "LOG_LEVEL": "loud"})
+    assert done.returncode == 1
+    assert " FATAL LOG_LEVEL=loud is not valid" in done.stdout and not done.stdout.startswith("{")
+    done = run_once(binary, ["run"], settings | {"LOG_FORMAT": "xml"})
+    assert done.stdout.startswith("{") and "LOG_FORMAT=xml" in done.stdout
+
+
 @pytest.mark.parametrize("name, value", [
     ("POLICY_FILE", "/etc/sidecar/policy.yaml"), ("FORWARD_PORT", "3000"), ("TLS_CERT_URI", "kbs:///a/b/c"),
 ])

@@ -113,6 +113,11 @@ def test_head_has_no_body_and_other_methods_are_refused(start_proxy):
         assert answer(proxy, "HEAD", path) == (200, "")
         assert answer(proxy, "DELETE", path)[0] == 405
     assert answer(proxy, "GET", "/drain")[0] == 405
+    for method, path, allowed in (
+        ("DELETE", "/live", "GET, HEAD"), ("GET", "/drain", "POST"), ("POST", "/loglevel", "PUT"),
+    ):
+        with connect_plain(("127.0.0.1", proxy.monitor_port)) as client:
+            assert client.request(path, method).header("allow") == allowed, "RFC 9110 section 15.5.6"
     assert answer(proxy, "POST", "/loglevel", "debug")[0] == 405
     assert proxy.monitor("/ready")[0] == 200
 
@@ -185,6 +190,9 @@ def test_the_log_level_changes_at_once(start_proxy):
     assert answer(proxy, "PUT", "/loglevel", "error")[0] == 200
     status, text = answer(proxy, "PUT", "/loglevel", "loud")
     assert status == 400 and "debug" in text
+    assert answer(proxy, "PUT", "/loglevel", "d e b u g")[0] == 400
+    assert answer(proxy, "PUT", "/loglevel", "")[0] == 400
+    assert answer(proxy, "PUT", "/loglevel", " \r\n\tdebug\r\n ") == (200, "debug\n")
 
 
 def test_drain_asks_clients_to_go_and_serves_those_that_come(start_proxy):
@@ -247,6 +255,44 @@ def test_only_loopback_may_change_anything(start_proxy, method, path):
     assert proxy.process.is_running
 
 
+@pytest.mark.parametrize("fields", [
+    (("Origin", "http://evil.example"),), (("Origin", "null"),), (("Sec-Fetch-Site", "cross-site"),),
+    (("Sec-Fetch-Site", "same-site"),),
+], ids=lambda fields: ": ".join(fields[0]))
+@pytest.mark.parametrize("method, path", [("POST", "/drain"), ("POST", "/quit"), ("PUT", "/loglevel")])
+def test_a_page_in_a_browser_may_not_change_anything(proxy, method, path, fields):
+    """Through `kubectl port-forward` any page that is open beside it reaches the port from loopback."""
+    refused = change(proxy, method, path, fields)
+    assert refused.status == 403 and refused.body.count(b"\n") == 1 and b"browser" in refused.body
+    assert proxy.monitor("/ready")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8081", "10.0.0.1", "localhost.evil.example"])
+@pytest.mark.parametrize("method, path", [("POST", "/drain"), ("POST", "/quit"), ("PUT", "/loglevel")])
+def test_a_page_whose_name_leads_to_loopback_may_not_change_anything(proxy, method, path, host):
+    """DNS rebinding: for the browser such a page is of the same origin."""
+    assert change(proxy, method, path, host=host).status == 403
+    assert proxy.monitor("/ready")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:18081", "127.0.0.1:8081", "[::1]:8081"])
+def test_who_asks_by_hand_may(proxy, host):
+    fields = (("Sec-Fetch-Site", "none"),)
+    assert change(proxy, "PUT", "/loglevel", fields, host).status == 200
+
+
+def test_looking_is_free_under_any_name(proxy):
+    """The kubelet and Prometheus ask by address or by a name of the cluster."""
+    with connect_plain(("127.0.0.1", proxy.monitor_port)) as client:
+        assert client.request("/ready", host="10.0.0.1:8081").status == 200
+        assert client.request("/metrics", host="pod.demo.svc:8081").status == 200
+
+
+def change(proxy: Proxy, method: str, path: str, fields=(), host: str = "localhost"):
+    with connect_plain(("127.0.0.1", proxy.monitor_port)) as client:
+        return client.request(path, method, fields, b"info" if method == "PUT" else b"", host)
+
+
 # Readiness
 
 
@@ -289,6 +335,16 @@ def test_an_application_that_is_slow_or_away_is_not_ready(start_proxy, start_ups
     away = start_proxy(wait=False, UPSTREAM_READINESS_URL=f"http://127.0.0.1:{free_port()}/")
     wait_until(lambda: away.monitor("/live")[0] == 200, "it lives")
     assert away.monitor("/ready")[0] == 503
+
+
+def test_a_readiness_timeout_may_be_longer_than_other_requests_take(start_proxy, start_upstream):
+    upstream = readiness_app(start_upstream, [200], seconds=11.5)
+    proxy = start_proxy(
+        wait=False, UPSTREAM_READINESS_URL=f"http://127.0.0.1:{upstream.port}/", READINESS_TIMEOUT_SECS="15")
+    wait_until(lambda: proxy.monitor("/live")[0] == 200, "it lives")
+    with connect_plain(("127.0.0.1", proxy.monitor_port), seconds=20) as client:
+        answer = client.request("/ready")
+    assert (answer.status, answer.body) == (200, b"ok\n")
 
 
 def test_many_probes_ask_the_application_once_a_second(start_proxy, start_upstream):

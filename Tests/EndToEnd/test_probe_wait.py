@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -148,6 +149,45 @@ def test_a_probe_of_something_that_never_answers_ends_in_time(binary):
     done = command(binary, "probe", "--timeout", "1", MONITOR_PORT=str(impostor.port))
     assert done.returncode == 1 and "no answer within 1 s" in done.stderr
     assert time.monotonic() - began < 4
+
+
+class Dribbler:
+    """Answers a byte at a time and never comes to an end."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.dribble, args=(connection,), daemon=True).start()
+
+    def dribble(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4_096)
+            for byte in b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1_000:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.2)
+
+
+@pytest.mark.parametrize("arguments", [["probe"], ["drain"], ["quit"]])
+def test_an_answer_that_dribbles_is_not_waited_for_longer(binary, arguments):
+    began = time.monotonic()
+    done = command(binary, *arguments, "--timeout", "2", MONITOR_PORT=str(Dribbler().port))
+    assert done.returncode == 1 and "no answer within 2 s" in done.stderr
+    assert 1.9 < time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("timeout", [1, 6])
+def test_wait_ends_when_its_time_is_over_whatever_the_port_does(binary, timeout):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        done = command(binary, "wait", "--timeout", str(timeout), MONITOR_PORT=str(silent.getsockname()[1]))
+        took = time.monotonic() - began
+    assert done.returncode == 75 and "no answer within" in done.stderr
+    assert timeout <= took < timeout + 1.5
 
 
 def test_a_probe_of_something_else_is_said(binary):

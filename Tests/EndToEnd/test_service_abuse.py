@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,61 @@ def test_who_waits_for_an_answer_is_not_sent_away_for_a_newcomer(proxy):
             with proxy.connect() as client:
                 client.request("/echo/seen")
             assert b"/echo/seen" in reader.recv(65_536)
+
+
+def test_those_who_wait_for_the_application_do_not_keep_the_kubelet_out(start_proxy, start_upstream):
+    """A hundred ask /ready again and again while the application hangs; /live is answered every time."""
+    upstream = start_upstream(lambda stream: time.sleep(30))
+    proxy = start_proxy(wait=False, UPSTREAM_READINESS_URL=f"http://127.0.0.1:{upstream.port}/")
+    wait_until(lambda: proxy.monitor("/live")[0] == 200, "it lives")
+    stopping = threading.Event()
+    answers: list[bytes] = []
+
+    def ask_again_and_again() -> None:
+        while not stopping.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", proxy.monitor_port), 3) as client:
+                client.settimeout(3)
+                piece = b"x"
+                while piece and not stopping.is_set():
+                    client.sendall(b"GET /ready HTTP/1.1\r\nHost: m\r\n\r\n")
+                    piece = client.recv(1_000)
+                    answers.append(piece)
+
+    threads = [threading.Thread(target=ask_again_and_again) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(1)
+        live = []
+        for _ in range(25):
+            started = time.monotonic()
+            live.append((proxy.monitor("/live")[0], time.monotonic() - started < 2))
+            time.sleep(0.1)
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert live == [(200, True)] * 25
+    told = [answer for answer in answers if answer]
+    assert told and all(answer.startswith(b"HTTP/1.1 503 ") for answer in told)
+
+
+def test_silent_connections_do_not_send_those_away_who_wait_for_the_application(start_proxy, start_upstream):
+    def late(stream: socket.socket) -> None:
+        stream.recv(4_096)
+        time.sleep(2)
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    upstream = start_upstream(late)
+    proxy = start_proxy(
+        wait=False, UPSTREAM_READINESS_URL=f"http://127.0.0.1:{upstream.port}/", READINESS_TIMEOUT_SECS="5")
+    wait_until(lambda: proxy.monitor("/live")[0] == 200, "it lives")
+    with socket.create_connection(("127.0.0.1", proxy.monitor_port), timeout=8) as waiting:
+        waiting.sendall(b"GET /ready HTTP/1.1\r\nHost: m\r\n\r\n")
+        time.sleep(0.3)
+        with held(proxy.monitor_port, 200):
+            assert proxy.monitor("/live")[0] == 200
+            assert waiting.recv(4_096).startswith(b"HTTP/1.1 200 ")
 
 
 def test_silent_connections_do_not_keep_the_api_server_out(webhook, authority):

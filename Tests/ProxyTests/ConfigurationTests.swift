@@ -36,6 +36,44 @@ import Testing
         #expect(configuration.ownPorts.description == "8081,8443")
     }
 
+    @Test(arguments: [
+        ("http://h/", "http://h/"), ("http://u:p@h/", "http://[redacted]@h/"),
+        ("http://h/?t=1", "http://h/?[redacted]"),
+        ("http://u@h:1/a?b#c", "http://[redacted]@h:1/a?[redacted]"), ("http://h/#t", "http://h/#[redacted]"),
+        ("http://u:p/w@h/", "http://[redacted]@h/"), ("http://u:p@w@h/", "http://[redacted]@h/"),
+        ("http://u:p?w@h/", "http://[redacted]"), ("http://u:p#w@h/?x", "http://[redacted]"),
+        ("http://h/?m=a@b", "http://h/?[redacted]"), ("u:p@h:80", "[redacted]@h:80"), ("h:80/?t", "h:80/?[redacted]"),
+        ("5m", "5m"), ("", ""), ("san:a,b*", "san:a,b*"), ("10.0.0.0/33", "10.0.0.0/33"),
+    ])
+    func secretsOfURLsAreNotRepeated(_ value: String, _ expected: String) { #expect(Redaction.text(value) == expected) }
+
+    @Test(arguments: [
+        ["UPSTREAM_URL": "http://u:SECRET@h/"], ["UPSTREAM_URL": "http://h/?t=SECRET"],
+        ["UPSTREAM_READINESS_URL": "https://h/?token=SECRET"], ["UPSTREAM_READINESS_URL": "http://u:SECRET@h/"],
+        ["UPSTREAM_READINESS_URL": "localhost:1/?SECRET"], ["CDH_URL": "http://u:SECRET@h/"],
+        ["TLS_LISTEN_PORT": "1", "HTTPS_PORT": "u:SECRET@h"],
+        ["APP_PROBES": #"{"/app-health/a/livez":{"httpGet":{"port":1,"path":"/ ?t=SECRET"}}}"#],
+        ["APP_PROBES": #"{"/app-health/a/livez":{"httpGet":{"port":1,"httpHeaders":"Bearer SECRET"}}}"#],
+        ["APP_PROBES": #"{"/app-health/a/livez":{"httpGet":{"port":1,"host":"u:SECRET@h"}}}"#],
+        ["APP_PROBES": #"{"/a?SECRET":{}}"#],
+    ])
+    func problemsNameTheVariableWithoutItsSecrets(_ environment: [String: String]) throws {
+        let problems = problems(environment).joined(separator: "\n")
+        #expect(environment.keys.contains { problems.contains($0) })
+        #expect(!problems.contains("SECRET"))
+    }
+
+    @Test(arguments: [
+        ("http://localhost:8081", true), ("http://LOCALHOST.:8081/x", true), ("h2c://127.1.2.3:8081", true),
+        ("http://[::1]:8081", true), ("http://0.0.0.0:8081", true),
+        ("http://localhost:8082", false), ("http://app.test:8081", false),
+    ])
+    func theApplicationIsNotTheMonitorPort(_ url: String, _ isRefused: Bool) {
+        let problems = problems(["UPSTREAM_URL": url])
+        #expect(problems.contains { $0.contains("UPSTREAM_URL") && $0.contains("MONITOR_PORT") } == isRefused)
+        #expect(self.problems(["UPSTREAM_URL": url, "TLS_LISTEN_PORT": "", "TRANSPARENT": "true"]).isEmpty)
+    }
+
     @Test func peersMayOutliveTheirCertificates() throws {
         #expect(try !parse(["PEER_EXPIRY_CHECK": "false"]).tls.checksPeerExpiry)
         #expect(problems(["PEER_EXPIRY_CHECK": "later"]).first?.contains("PEER_EXPIRY_CHECK=later") == true)

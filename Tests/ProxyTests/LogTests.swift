@@ -16,6 +16,10 @@ import Testing
         ("plain", #""plain""#), ("a\"b\\c", #""a\"b\\c""#), ("a\nb\r\t", #""a\nb\r\t""#),
         ("\u{1}\u{7f}", #""\u0001\u007f""#),
         ("é€😀", "\"é€😀\""), ("", "\"\""),
+        ("\u{80}\u{9b}31m\u{9f}\u{a0}", "\"\\u0080\\u009b31m\\u009f\u{a0}\""),
+        ("\u{2027}\u{2028}\u{2029}\u{202f}", "\"\u{2027}\\u2028\\u2029\u{202f}\""),
+        ("\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}", #""\u061c\u200e\u200f\u202a\u202e""#),
+        ("\u{2065}\u{2066}\u{2069}\u{206a}", "\"\u{2065}\\u2066\\u2069\u{206a}\""),
     ])
     func textIsEscaped(_ text: String, _ expected: String) { #expect(json(Array(text.utf8)) == expected) }
 
@@ -81,6 +85,104 @@ import Testing
         text.matches(of: /log lines dropped.*"lines":"(\d+)"}/).compactMap { Int($0.1) }.reduce(0, +)
     }
 
+    /// Lines of a kilobyte, told apart by a number.
+    private static func line(_ number: Int) -> [UInt8] {
+        Array("{\"line\":\"\(number)\",\"x\":\"\(String(repeating: "x", count: 1_000))\"}\n".utf8)
+    }
+
+    private static func numbers(_ text: String) -> [Int] {
+        text.matches(of: /{"line":"(\d+)","x":"x{1000}"}\n/).compactMap { Int($0.1) }
+    }
+
+    @Test func linesBeforeTheStartWaitForAReaderThatDoesNot() {
+        let pipe = Pipe()
+        let sink = LogSink(output: pipe.writer.raw)
+        let count = 200  // more than a pipe holds
+        for number in 0..<count { sink.write(LogTests.line(number)) }
+        #expect(sink.droppedLines == 0)
+        sink.start()
+        let text = pipe.readAll { LogTests.numbers($0).count == count }
+        #expect(LogTests.numbers(text) == Array(0..<count))
+    }
+
+    @Test func aFlushBeforeTheStartWaitsForAWhile() throws {
+        let pipe = Pipe()
+        let sink = LogSink(output: pipe.writer.raw)
+        for number in 0..<200 { sink.write(LogTests.line(number)) }
+        let reader = pipe.reader.raw
+        let thread = try Thread("late reader") {
+            usleep(300_000)
+            var buffer = [UInt8](repeating: 0, count: 1 << 20)
+            var missing = (0..<200).reduce(0) { $0 + LogTests.line($1).count }
+            while missing > 0 { missing -= unsafe max(0, read(reader, &buffer, buffer.count)) }
+        }
+        sink.flush()
+        thread.join()
+        let quick = ContinuousClock().measure { sink.flush() }
+        #expect(quick < .milliseconds(100), "nothing is left")
+    }
+
+    @Test func aReaderThatNeverComesIsNotWaitedForLong() {
+        let pipe = Pipe()
+        let sink = LogSink(output: pipe.writer.raw)
+        for number in 0..<200 { sink.write(LogTests.line(number)) }
+        let took = ContinuousClock().measure { sink.flush() }
+        #expect(took < .seconds(4))
+    }
+
+    @Test(arguments: [true, false])
+    func aFullDiskCostsWholeLinesWhichAreCounted(_ isStarted: Bool) throws {
+        let path = "/dev/shm/sidecar-log-test-\(getpid())-\(isStarted)"
+        let full = Descriptor(owning: unsafe open("/dev/full", O_WRONLY | O_CLOEXEC))
+        let file = Descriptor(owning: unsafe open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
+        unsafe unlink(path)
+        let output = dup(full.raw)
+        defer { close(output) }
+        let sink = LogSink(output: output)
+        if isStarted { sink.start() }
+        for number in 0..<5 { sink.write(LogTests.line(number)) }
+        sink.flush()
+        #expect(sink.droppedLines == 5)
+        // There is room again.
+        dup2(file.raw, output)
+        for number in 5..<10 { sink.write(LogTests.line(number)) }
+        sink.flush()
+        #expect(sink.droppedLines == 5)
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        let count = unsafe pread(file.raw, &buffer, buffer.count, 0)
+        let text = String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+        #expect(LogTests.numbers(text) == Array(5..<10))
+        #expect(LogTests.toldLosses(text) == 5)
+        #expect(text.contains("could not be written: No space left on device"))
+    }
+
+    @Test func aLineThatWasCutIsFinishedFirst() {
+        let pipe = Pipe()
+        let full = Descriptor(owning: unsafe open("/dev/full", O_WRONLY | O_CLOEXEC))
+        _ = fcntl(pipe.writer.raw, 1_031, 4_096)  // F_SETPIPE_SZ
+        _ = fcntl(pipe.writer.raw, F_SETFL, O_NONBLOCK)
+        let output = dup(pipe.writer.raw)
+        defer { close(output) }
+        // A piece of 4096 bytes holds four lines and the beginning of a fifth.
+        var writer = LineWriter(output: output)
+        let lines = (0..<10).flatMap { LogTests.line($0) }
+        let first = writer.write(lines, .until(0))
+        #expect(!first.left.isEmpty && first.lost == 0)
+        dup2(full.raw, output)
+        let second = writer.write(first.left, .until(0))
+        #expect(second.left.isEmpty && second.errorNumber == ENOSPC)
+        dup2(pipe.writer.raw, output)
+        let reader = pipe.reader.raw
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        var text = String(decoding: buffer[..<(unsafe max(0, read(reader, &buffer, buffer.count)))], as: UTF8.self)
+        #expect(writer.write(LogTests.line(10), .until(0)).left.isEmpty)
+        text += String(decoding: buffer[..<(unsafe max(0, read(reader, &buffer, buffer.count)))], as: UTF8.self)
+        let kept = LogTests.numbers(text)
+        #expect(kept.last == 10)
+        #expect(kept.count == 11 - second.lost)
+        #expect(text.split(separator: "\n").count == kept.count, "no line is torn")
+    }
+
     @Test func messagesAreJSONLines() {
         let pipe = Pipe()
         let logger = Logger.lines(LogSink(output: pipe.writer.raw), level: .info)
@@ -101,7 +203,8 @@ import Testing
 
     @Test(arguments: [
         ("word", "word"), ("two words", #""two words""#), ("a=b", #""a=b""#), ("", #""""#), ("é", #""é""#),
-        ("\u{1b}[31m", #""\u001b[31m""#), ("a\"b", #""a\"b""#), ("/x/*?:;,[]{}'", "/x/*?:;,[]{}'"),
+        ("\u{1b}[31m", #""\u001b[31m""#), ("\u{9b}31m", #""\u009b31m""#), ("a\u{2028}b", #""a\u2028b""#),
+        ("a\"b", #""a\"b""#), ("/x/*?:;,[]{}'", "/x/*?:;,[]{}'"),
     ])
     func plainTextIsQuotedWhereItMust(_ text: String, _ expected: String) {
         var line: [UInt8] = []

@@ -90,6 +90,33 @@ import Testing
     ])
     func otherReadinessURLsAreRefused(_ text: String) { #expect(ReadinessURL(text) == nil) }
 
+    // MARK: pages of a browser
+
+    @Test(arguments: [
+        ("localhost", true), ("LOCALHOST:8081", true), ("127.0.0.1:1", true), ("127.5.5.5", true), ("[::1]:8081", true),
+        ("[::1]", true), ("evil.example", false), ("evil.example:8081", false), ("localhost.evil.example", false),
+        ("10.0.0.1:8081", false), ("[fd00::1]:8081", false), ("[::1", false), ("", false), ("0.0.0.0", false),
+    ])
+    func loopbackIsKnownByItsNames(_ host: String, _ expected: Bool) {
+        #expect(MonitorRequest.isLoopback(host) == expected)
+        var request = MonitorRequest(.post, target: "/quit", from: Endpoint(.loopbackV4, 1), body: [])
+        #expect(!request.mayBeOfAPage)
+        request.host = host
+        #expect(request.mayBeOfAPage == !expected)
+    }
+
+    @Test func whatBrowsersAddGivesAPageAway() {
+        var request = MonitorRequest(.post, target: "/quit", from: Endpoint(.loopbackV4, 1), body: [])
+        request.host = "localhost:8081"
+        for (site, isForeign) in [("none", false), ("same-origin", false), ("same-site", true), ("cross-site", true)] {
+            request.fetchSite = site
+            #expect(request.mayBeOfAPage == isForeign, "\(site)")
+        }
+        request.fetchSite = nil
+        request.origin = "null"
+        #expect(request.mayBeOfAPage)
+    }
+
     // MARK: rings and rates
 
     @Test func aRingForgetsTheOldest() {
@@ -133,6 +160,30 @@ import Testing
         late.answered(2, "c")
         late.finish()
         #expect(told.last == [2: "c"])
+    }
+
+    @Test func aQuestionIsGivenUpInTimeHoweverManyFollow() throws {
+        let reactor = try Reactor()
+        let surveys = try WorkerSurveys(in: reactor)
+        surveys.workerStarted(0)  // and never answers
+        let start = reactor.now
+        var firstTook: Int64 = 0
+        surveys.count { _ in
+            firstTook = reactor.now - start
+            reactor.stop()
+        }
+        let again = Deadline()
+        try again.attach(to: reactor)
+        var repeats = 0
+        again.action = {
+            repeats += 1
+            guard repeats < 12 else { return reactor.stop() }
+            surveys.count { _ in }
+            again.set(after: WorkerSurveys.patience / 4)
+        }
+        again.set(after: WorkerSurveys.patience / 4)
+        reactor.run()
+        #expect(firstTook >= WorkerSurveys.patience && firstTook < 2 * WorkerSurveys.patience)
     }
 
     @Test func documentsHaveTheirCommas() {

@@ -70,11 +70,17 @@ int linux_semaphore(void);
 int linux_eventfd_signal(int descriptor);
 int linux_eventfd_clear(int descriptor);
 
-/// Blocks the given signals for this thread and its children; answers a descriptor that reports them.
+/// Opens /dev/null in the place of standard descriptors that are closed: the next sockets would get their numbers, and
+/// what is written to standard output.
+int linux_open_standard_descriptors(void);
+
+/// Blocks the given signals for this thread and its children: they wait for a descriptor that reports them.
+int linux_block_signals(const int *signals, int count);
+/// Blocks the given signals too; answers a descriptor that reports them.
 int linux_signalfd(const int *signals, int count);
 /// The number of the next pending signal, or -EAGAIN.
 int linux_signalfd_next(int descriptor);
-void linux_ignore_sigpipe(void);
+void linux_ignore_signal(int number);
 
 // MARK: inotify
 

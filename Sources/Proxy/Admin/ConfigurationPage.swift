@@ -80,7 +80,7 @@ extension Configuration {
 
 extension ReadinessURL {
     /// Without its query, which may hold a token.
-    fileprivate var redacted: String { "http://\(authority)\(path)" + (query.isEmpty ? "" : "?[redacted]") }
+    fileprivate var redacted: String { Redaction.text("http://\(authority)\(path)\(query)") }
 }
 
 extension IdentityHeaderSelection {

@@ -47,19 +47,24 @@ final class MonitorRoutes {
         switch request.method {
         case .get, .head: answer()
         case .post, .put, .delete, .options, .connect, .trace, .patch, .other:
-            connection.answer(MonitorAnswer(405, "use GET"))
+            connection.answer(MonitorAnswer.use("GET, HEAD"))
         }
     }
 
-    /// Whoever is in the pod may change the process; the network may only look at it.
+    /// Whoever is in the pod may change the process; the network, and pages in a browser, may only look at it.
     private func change(
         _ request: MonitorRequest, _ connection: MonitorConnection, by method: Method, _ act: () -> MonitorAnswer
     ) {
         guard request.method == method else {
-            return connection.answer(MonitorAnswer(405, method == .put ? "use PUT" : "use POST"))
+            return connection.answer(MonitorAnswer.use(method == .put ? "PUT" : "POST"))
         }
         guard request.peer.address.isLoopback else {
             return connection.answer(MonitorAnswer(403, "this is answered on loopback only"))
+        }
+        guard !request.mayBeOfAPage else {
+            return connection.answer(
+                MonitorAnswer(
+                    403, "this is not answered to pages of a browser: ask with the host localhost and no origin"))
         }
         connection.answer(act())
     }
@@ -67,6 +72,9 @@ final class MonitorRoutes {
     // MARK: pages
 
     private func ready(_ connection: MonitorConnection) {
+        if monitor.readiness != nil {
+            connection.allow(microseconds: Int64(monitor.configuration.monitor.readinessTimeout) * 1_000_000)
+        }
         monitor.obstacles { [monitor] obstacles in
             let lines = (obstacles.isEmpty ? ["ok"] : obstacles) + monitor.remarks.map { "warning: \($0)" }
             connection.answer(MonitorAnswer(obstacles.isEmpty ? 200 : 503, lines.joined(separator: "\n")))
@@ -125,7 +133,9 @@ final class MonitorRoutes {
     }
 
     private func logLevel(_ body: [UInt8]) -> MonitorAnswer {
-        let word = String(decoding: body.filter { $0 > 0x20 }, as: UTF8.self)
+        let start = body.firstIndex { $0 > 0x20 } ?? body.endIndex
+        let end = body.lastIndex { $0 > 0x20 } ?? start - 1
+        let word = String(decoding: body[start..<end + 1], as: UTF8.self)
         guard let level = Configuration.LogLevel(rawValue: word) else {
             let names = Configuration.LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
             return MonitorAnswer(400, "send one of \(names)")

@@ -13,6 +13,7 @@ final class WorkerSurveys {
     /// What each worker has counted, as far as is known: sums must not shrink when one is too busy to answer.
     private var known: [Int: Counters] = [:]
     private var omitted = 0
+    private var isLimitSet = false
     /// Sends a question to one worker.
     var ask: ((Int, Worker.Message) -> Void)?
 
@@ -62,7 +63,16 @@ final class WorkerSurveys {
 
     private func put(_ question: Worker.Message) {
         for worker in running { ask?(worker, question) }
-        limit.set(after: WorkerSurveys.patience)
+        setLimit()
+    }
+
+    /// For the question that is asked the longest: another one must not put off its end.
+    private func setLimit() {
+        guard !isLimitSet, let first = [counts.first?.until, descriptions.first?.until].compactMap({ $0 }).min() else {
+            return
+        }
+        isLimitSet = true
+        limit.set(after: max(0, first - reactor.now))
     }
 
     // MARK: answers
@@ -80,10 +90,11 @@ final class WorkerSurveys {
     }
 
     private func giveUp() {
+        isLimitSet = false
         for running in counts where running.until <= reactor.now { running.survey.finish() }
         for running in descriptions where running.until <= reactor.now { running.survey.finish() }
         counts.removeAll { $0.survey.isOver }
         descriptions.removeAll { $0.survey.isOver }
-        if !counts.isEmpty || !descriptions.isEmpty { limit.set(after: WorkerSurveys.patience) }
+        setLimit()
     }
 }

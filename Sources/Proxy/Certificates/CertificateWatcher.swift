@@ -76,6 +76,9 @@ package final class CertificateWatcher {
         timer.set(after: max(0, next - reactor.now))
     }
 
+    /// Looks without waiting for a change or the time: somebody asks for it.
+    package func lookNow() { look() }
+
     // MARK: what
 
     private func look() {

@@ -61,7 +61,7 @@ extension Configuration {
         do throws(UpstreamURL.Malformed) {
             return try UpstreamURL(text)
         } catch {
-            reader.complain("UPSTREAM_URL=\(text) is not valid: \(error.reason)")
+            reader.refuse("UPSTREAM_URL", text, error.reason)
             return UpstreamURL(scheme: .http, host: "localhost", port: 8000, basePath: "")
         }
     }
@@ -205,6 +205,13 @@ extension Configuration {
                 reader.complain(
                     "APP_PROBES \(probe.path): port \(port) is the sidecar's own (\(name)): name the application's")
             }
+        }
+        if configuration.inbound.listenPort != nil, let port = configuration.monitor.port,
+            configuration.inbound.upstream.isOnLoopback, configuration.inbound.upstream.port == port
+        {
+            // From there the monitor port would take a peer for somebody in the pod, who may end the process.
+            reader.complain(
+                "UPSTREAM_URL names port \(port), which is the sidecar's own (MONITOR_PORT): name the application's")
         }
         if capture.captureMark.value & capture.proxyMark.mask == capture.proxyMark.value
             || capture.proxyMark.value & capture.captureMark.mask == capture.captureMark.value

@@ -9,12 +9,20 @@ struct EnvironmentReader {
 
     mutating func complain(_ sentence: String) { problems.append(sentence) }
 
+    /// Complains of a value, without repeating what may be a secret in it.
+    mutating func refuse(_ name: String, _ value: String, _ why: String) {
+        complain("\(named(name, value)) is not valid: \(why)")
+    }
+
+    private func named(_ name: String, _ value: String) -> String { "\(name)=\(Redaction.text(value))" }
+
     /// The variable's text, or its alias's. Both may be set only to the same.
     mutating func text(_ name: String, alias: String? = nil) -> String? {
         guard let alias, let other = environment[alias] else { return environment[name] }
         guard let value = environment[name] else { return other }
         if value != other {
-            complain("\(name)=\(value) and its alias \(alias)=\(other) contradict each other: set one of them")
+            complain(
+                "\(named(name, value)) and its alias \(named(alias, other)) contradict each other: set one of them")
         }
         return value
     }
@@ -24,7 +32,7 @@ struct EnvironmentReader {
     ) -> Value {
         guard let text = text(name, alias: alias) else { return fallback }
         guard let value = read(text) else {
-            complain("\(name)=\(text) is not valid: it must be \(expected)")
+            refuse(name, text, "it must be \(expected)")
             return fallback
         }
         return value
@@ -71,9 +79,7 @@ struct EnvironmentReader {
         do throws(PortSet.Malformed) {
             return try PortSet(parsing: text)
         } catch {
-            complain(
-                "\(name)=\(text) is not valid: \"\(error.part)\" is no port; write ports and ranges like 80,8000-8100, or *"
-            )
+            refuse(name, text, "\"\(error.part)\" is no port; write ports and ranges like 80,8000-8100, or *")
             return fallback
         }
     }
@@ -85,9 +91,7 @@ struct EnvironmentReader {
         var blocks: [CIDR] = []
         for part in elements(text) {
             guard let block = CIDR(part) else {
-                complain(
-                    "\(name)=\(text) is not valid: \"\(part)\" is no address block; write blocks like 10.0.0.0/8,fd00::/8"
-                )
+                refuse(name, text, "\"\(part)\" is no address block; write blocks like 10.0.0.0/8,fd00::/8")
                 continue
             }
             blocks.append(block)
@@ -120,6 +124,6 @@ struct EnvironmentReader {
     /// Refuses a variable whose feature is not there yet, unless it asks for nothing.
     mutating func unsupported(_ name: String, harmless: [String] = [""]) {
         guard let text = environment[name], !harmless.contains(text) else { return }
-        complain("\(name)=\(text) is not supported yet: unset it")
+        complain("\(named(name, text)) is not supported yet: unset it")
     }
 }

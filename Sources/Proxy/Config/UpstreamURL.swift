@@ -24,6 +24,13 @@ package struct UpstreamURL: Sendable, Equatable {
         return port == usual ? name : "\(name):\(port)"
     }
 
+    /// It leads back to this host, whatever other addresses the host has.
+    var isOnLoopback: Bool {
+        if let address = IPAddress(host) { return address.isLoopback || address == .anyV4 || address == .anyV6 }
+        let name = host.lowercased()
+        return name == "localhost" || name == "localhost."
+    }
+
     /// Why a text is no upstream URL.
     package struct Malformed: Error, Equatable { package let reason: String }
 

@@ -36,9 +36,9 @@ final class HTTP1Downstream: Exchange {
         channel.resumeReading()
         carry = bytes
         if bytes.isEmpty {
-            channel.setDeadline(after: worker.timeouts.idle)
+            channel.setDeadline(after: worker.openingTime)
         } else {
-            channel.setDeadline(after: worker.timeouts.header)
+            channel.setDeadline(after: worker.headTime)
             channel.readLater()
         }
     }
@@ -113,7 +113,7 @@ final class HTTP1Downstream: Exchange {
         let rest = bytes.extracting(offset...)
         switch worker.requestParser.parse(rest, resumingAt: scanned) {
         case .needsMore:
-            if scanned == 0 { channel.setDeadline(after: worker.timeouts.header) }
+            if scanned == 0 { channel.setDeadline(after: worker.headTime) }
             scanned = rest.count
             return nil
         case .failed(let error):
@@ -376,7 +376,12 @@ final class HTTP1Downstream: Exchange {
 
     override func channelDraining(_ channel: Channel) {
         // An answer that has promised to keep the connection is followed by one that does not.
-        guard phase == .awaitingRequest, carry.isEmpty else { return }
+        guard phase == .awaitingRequest else { return }
+        guard carry.isEmpty else {
+            // Half a head, or requests that wait for earlier answers to be taken.
+            if channel.isReading { channel.hurry(within: Limits.drainOpeningMicroseconds) }
+            return
+        }
         guard channel.isReading else { return closeGently() }
         channel.setDeadline(after: Limits.drainGraceMicroseconds)
     }

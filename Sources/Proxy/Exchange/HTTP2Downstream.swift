@@ -44,6 +44,7 @@ final class HTTP2Downstream: HTTP2Connection {
             // A flood of requests that are taken back in the same breath (CVE-2023-44487) ends here.
             guard !session.isClosed(slot) else { return exchange.requestCancelled(text.extracting(range)) }
             exchange.requestCame(text.extracting(range), endsStream: endsStream)
+            if worker.isDraining { channelDraining(channel) }  // it came when the end had begun
         case .headTooLarge(let slot): open(slot).refuseHead(HTTPError(.headTooLarge))
         case .headMalformed(let slot): open(slot).refuseHead(HTTPError(.badRequestLine))
         case .trailers(let slot, let range): exchange(slot)?.trailersCame(text.extracting(range))
@@ -77,7 +78,8 @@ final class HTTP2Downstream: HTTP2Connection {
 
     override func nextDeadline() -> Int64 {
         if case .announced(let closesAt) = ending { return max(0, closesAt - worker.now) }
-        return session.activeStreams == 0 ? idleDeadline : worker.timeouts.idle / 2
+        guard session.activeStreams == 0 else { return worker.timeouts.idle / 2 }
+        return worker.isDraining ? worker.openingTime : idleDeadline
     }
 
     override func deadlinePassed() {
@@ -86,6 +88,7 @@ final class HTTP2Downstream: HTTP2Connection {
             session.refuseNewStreams()
             return terminateIfDone()
         }
+        if worker.isDraining { channelDraining(channel) }
         guard session.activeStreams > 0 else {
             if worker.now - lastUse >= worker.timeouts.idle { session.terminate(HTTP2ErrorCode.none) }
             return

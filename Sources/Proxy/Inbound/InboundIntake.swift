@@ -59,19 +59,23 @@ final class InboundIntake: Intake {
             awaitFirstBytes()
             // On the explicit port it is HTTP or nothing: no server behind it could be the first to speak.
             guard original == nil else { break }
-            channel.setDeadline(after: worker.isDraining ? Limits.drainGraceMicroseconds : worker.timeouts.idle)
+            channel.setDeadline(after: worker.openingTime)
         }
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
         worker.handshakeFailed(.server, channel, error)
+        if case .handshakeTimedOut = error { return channel.close() }  // to who is silent there is nothing to say
         // The peer must get to read the alert, although more of its bytes may be on the way.
         channel.dropTLS()
         LingeringClose.start(on: channel, worker)
     }
 
     override func channelDraining(_ channel: Channel) {
-        if original == nil, channel.isOpen { channel.setDeadline(after: Limits.drainGraceMicroseconds) }
+        // An explicit client that stands and says nothing is as one between two requests.
+        if original == nil, channel.isOpen, isSilent { return channel.hurry(within: Limits.drainGraceMicroseconds) }
+        if isPeeking { return channel.hurry(within: Limits.drainOpeningMicroseconds) }
+        super.channelDraining(channel)
     }
 
     private func acceptPlaintext() {

@@ -28,7 +28,7 @@ class PlaintextProbe: ChannelUser {
 
     final func begin() {
         channel.user = self
-        channel.setDeadline(after: worker.timeouts.header)
+        channel.setDeadline(after: worker.headTime)
         channel.readLater()
     }
 
@@ -73,6 +73,10 @@ class PlaintextProbe: ChannelUser {
         case .end: refuse("the connection ended before a probe was asked")
         case .failed: channel.abort()
         }
+    }
+
+    override func channelDraining(_ channel: Channel) {
+        if channel.isReading { channel.hurry(within: Limits.drainOpeningMicroseconds) }
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) { channel.abort() }

@@ -1,6 +1,7 @@
 /// Appends JSON to bytes (RFC 8259), for lines that are written too often for an encoder.
 enum JSONText {
-    /// A quoted string. Bytes that are not UTF-8 become U+FFFD, so that a line is always valid JSON.
+    /// A quoted string. Bytes that are not UTF-8 become U+FFFD, so that a line is always valid JSON. What is no text but
+    /// steers a terminal, breaks a line or turns the reading direction is escaped.
     static func append(_ bytes: Span<UInt8>, to line: inout [UInt8]) {
         line.append(0x22)
         var index = 0
@@ -22,6 +23,10 @@ enum JSONText {
                 let length = utf8Length(bytes, at: index)
                 if length == 0 {
                     appendRaw("\\ufffd", to: &line)
+                } else if let steering = steering(bytes, at: index, length) {
+                    appendRaw("\\u", to: &line)
+                    for shift in [12, 8, 4, 0] as [UInt16] { line.append(hex(UInt8(steering >> shift & 15))) }
+                    index += length - 1
                 } else {
                     for offset in 0..<length { line.append(bytes[index + offset]) }
                     index += length - 1
@@ -45,6 +50,23 @@ enum JSONText {
     static func append(_ number: Int64, to line: inout [UInt8]) { line.append(contentsOf: String(number).utf8) }
 
     private static func hex(_ nibble: UInt8) -> UInt8 { nibble < 10 ? nibble + 0x30 : nibble + 0x57 }
+
+    /// The scalar of a well-formed sequence, when it steers whoever shows the text: C1 controls (U+009B begins a terminal's
+    /// commands as ESC [ does), the line and paragraph separators, and the bidirectional controls.
+    private static func steering(_ bytes: Span<UInt8>, at index: Int, _ length: Int) -> UInt16? {
+        let second = UInt16(bytes[index + 1] & 0x3f)
+        switch (bytes[index], length) {
+        case (0xc2, 2): return second < 0x20 ? 0x80 | second : nil
+        case (0xd8, 2): return second == 0x1c ? 0x061c : nil
+        case (0xe2, 3):
+            let scalar = 0x2000 | second << 6 | UInt16(bytes[index + 2] & 0x3f)
+            switch scalar {
+            case 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: return scalar
+            case _: return nil
+            }
+        case _: return nil
+        }
+    }
 
     /// Length of the well-formed sequence at an offset, 0 for none (Unicode table 3-7).
     private static func utf8Length(_ bytes: Span<UInt8>, at index: Int) -> Int {

@@ -4,10 +4,13 @@ final class ForwardIntake: Intake {
 
     func begin() {
         awaitFirstBytes()
-        channel.setDeadline(after: worker.timeouts.idle)  // here nobody waits for the server to speak first
+        channel.setDeadline(after: worker.openingTime)  // here nobody waits for the server to speak first
     }
 
-    override func channelDraining(_ channel: Channel) { channel.setDeadline(after: Limits.drainGraceMicroseconds) }
+    override func channelDraining(_ channel: Channel) {
+        guard isSilent else { return super.channelDraining(channel) }
+        channel.hurry(within: Limits.drainGraceMicroseconds)
+    }
 
     override func serveHTTP(_ bytes: [UInt8]) {
         HTTP1Downstream(channel, ForwardRouting(worker, channel), worker, record: record).start(early: bytes)

@@ -57,7 +57,7 @@ package struct HTTPQuestion: Sendable, Equatable {
     /// The query may hold a token.
     var redactedTarget: String {
         guard let mark = target.firstIndex(of: "?") else { return target }
-        return target[..<mark] + "?[redacted]"
+        return target[..<mark] + "?" + Redaction.placeholder
     }
 
     /// The request's bytes, as the kubelet would write them: an empty value of User-Agent or Accept leaves them out.
@@ -122,7 +122,7 @@ extension AppProbe.Action {
                     for field in question.fields {
                         json.object { json in
                             json.field("name", field.name)
-                            json.field("value", "[redacted]")
+                            json.field("value", Redaction.placeholder)
                         }
                     }
                 }

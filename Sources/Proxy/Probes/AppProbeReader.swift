@@ -40,7 +40,9 @@ struct AppProbeReader {
         return AppProbes(members.compactMap { probe($0) })
     }
 
-    private mutating func complain(_ sentence: String) { problems.append("APP_PROBES \(path): \(sentence)") }
+    private mutating func complain(_ sentence: String) {
+        problems.append("APP_PROBES \(Redaction.text(path)): \(sentence)")
+    }
 
     // MARK: one probe
 
@@ -208,7 +210,7 @@ struct AppProbeReader {
     private mutating func headers(_ value: ManifestValue?) -> [HTTPQuestion.Field]? {
         guard let value, !value.isNull else { return [] }
         guard case .array(let items) = value else {
-            complain("httpGet.httpHeaders must be an array, and is \(value.told)")
+            complain("httpGet.httpHeaders must be an array of objects of name and value")
             return nil
         }
         var fields: [HTTPQuestion.Field] = []
@@ -251,7 +253,7 @@ extension ManifestValue {
         case .null: "null"
         case .bool(let value): "\(value)"
         case .number(let text): text
-        case .string(let text): "the text \"\(text.prefix(AppProbeReader.quotedCharacters))\""
+        case .string(let text): "the text \"\(Redaction.text(text).prefix(AppProbeReader.quotedCharacters))\""
         case .array: "an array"
         case .object: "an object"
         }

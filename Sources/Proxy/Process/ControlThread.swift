@@ -47,7 +47,7 @@ final class ControlThread {
             prober: AppProber(mark: configuration.capture.connectMark, in: reactor), sink: sink, version: version)
         mailbox = try system { () throws(SystemError) in try Mailbox() }
         signals = try system { () throws(SystemError) in
-            try SignalReader([SIGTERM, SIGINT], in: reactor) { [unowned self] in signalled($0) }
+            try SignalReader(ProcessSignals.proxy.heard, in: reactor) { [unowned self] in signalled($0) }
         }
         reader = try system { () throws(SystemError) in
             try MailboxReader(mailbox, in: reactor) { [unowned self] in receive($0) }
@@ -220,9 +220,15 @@ final class ControlThread {
     // MARK: the end
 
     private func signalled(_ signal: CInt) {
+        guard signal != SIGHUP, signal != SIGUSR1 else { return lookAtCertificates(signal) }
         guard isEnding else { return end("signal \(signal)") }
         logger.warning("second signal: ending at once")
         tellWorkers(.abort)
+    }
+
+    private func lookAtCertificates(_ signal: CInt) {
+        logger.info("looking at the certificates", metadata: ["by": "signal \(signal)"])
+        certificates?.lookNow()
     }
 
     /// Asks clients to go, and goes on serving those that come: endpoints take a while to hear of it.

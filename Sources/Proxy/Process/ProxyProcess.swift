@@ -23,7 +23,6 @@ package struct ProxyProcess {
     ///
     /// - Parameter verify: says what differs between the kernel's capture rules and those that the configuration needs.
     package func run(verifyingCapture verify: @escaping CaptureWatch.Verify) throws(FatalError) {
-        linux_ignore_sigpipe()
         let certificates = try loadCertificates()
         let isTransparent = configuration.capture.isTransparent
         try system { () throws(SystemError) in try Privileges.raise() }

@@ -94,7 +94,7 @@ package final class HTTPService {
                 connections[identifier] = nil
             }
             channel.user = connection
-            if connections.count >= limits.connections { makeRoom() }
+            if connections.count >= limits.connections { makeRoom(for: connection) }
             guard let tls else { return channel.setDeadline(after: limits.requestMicroseconds) }
             guard let context = tls.context else { return channel.close() }
             channel.startTLS(context, timeout: limits.requestMicroseconds)
@@ -104,9 +104,18 @@ package final class HTTPService {
     }
 
     /// Ends the connection that has been waited for the longest. Nobody shows a certificate here, and whoever opens
-    /// connections and is silent must not keep the kubelet or the API server out.
-    private func makeRoom() {
-        let waiting = connections.values.filter { $0.waitsForClient }
-        waiting.min { $0.waitsSince < $1.waitsSince }?.makeRoom()
+    /// connections and is silent must not keep the kubelet or the API server out; nor must those who wait for an answer
+    /// that the application owes: they have half of the room.
+    private func makeRoom(for newcomer: ServiceConnection) {
+        let answering = connections.values.filter { $0.waitsForAnswer }
+        if answering.count > limits.connections / 2 {
+            answering.min { $0.waitsSince < $1.waitsSince }?.makeRoom()
+            return
+        }
+        let silent = connections.values.filter { $0.waitsForClient && $0 !== newcomer }
+            .sorted { $0.isMissedFrom < $1.isMissedFrom }
+        // A request that has come is answered first: only who has said nothing goes.
+        guard let victim = silent.first(where: { !$0.hears() }) ?? silent.first else { return newcomer.makeRoom() }
+        victim.makeRoom()
     }
 }

@@ -1,6 +1,7 @@
 /// What one HTTP service holds and waits for at most.
 package struct HTTPServiceLimits: Sendable {
-    /// Connections at once; one more takes the place of the one whose client has been silent the longest.
+    /// Connections at once; one more takes the place of the one whose client has been silent the longest, or, when more
+    /// than half of them wait for answers, of the one that has waited the longest.
     package var connections: Int
     package var headBytes = 8_192
     /// Of one request.

@@ -10,11 +10,20 @@ package struct ServiceAnswer {
     package let status: UInt16
     package let content: Content
     package let body: [UInt8]
+    /// The methods that the path takes, where the request's is none of them (RFC 9110 section 15.5.6).
+    private(set) var allow: String?
 
     package init(_ status: UInt16, _ sentence: String) {
         self.status = status
         content = .text
         body = Array((sentence + "\n").utf8)
+    }
+
+    /// 405.
+    static func use(_ methods: String) -> ServiceAnswer {
+        var answer = ServiceAnswer(405, "use \(methods)")
+        answer.allow = methods
+        return answer
     }
 
     package init(_ content: Content, _ body: [UInt8], status: UInt16 = 200) {

@@ -23,6 +23,7 @@ package final class ServiceConnection: ChannelUser {
     private var heldBytes = 0
     /// When it came, was answered last or began with a request, whichever is latest; by the monotonic clock in microseconds.
     private(set) var waitsSince: Int64
+    private var hasAnswered = false
     private weak var channel: Channel?
     private var stream: ServiceStream?
 
@@ -31,6 +32,8 @@ package final class ServiceConnection: ChannelUser {
     private var keepsAlive = false
     private var isCutShort = false
 
+    /// How much longer a client is waited for that has had no answer yet: those that have had some come again at once.
+    private static let firstRequestMicroseconds: Int64 = 500_000
     /// How long and how much of a client's rest is read after the last answer.
     private static let lingerMicroseconds: Int64 = 2_000_000
     private static let lingerBytes = 4 << 20
@@ -234,9 +237,11 @@ package final class ServiceConnection: ChannelUser {
             \r
 
             """.utf8)
+        if let allow = answer.allow { bytes.insert(contentsOf: Array("allow: \(allow)\r\n".utf8), at: bytes.count - 2) }
         if method != .head { bytes += answer.body }
         if case .failed = channel.write(bytes.span) { return channel.close() }
         waitsSince = service.now
+        hasAnswered = true
         letGo()
         guard hold(channel.queuedBytes) else { return channel.abort() }
         if isCutShort { return linger(channel) }
@@ -282,6 +287,14 @@ package final class ServiceConnection: ChannelUser {
         channel.close()
     }
 
+    /// The client waits for an answer that is not there yet.
+    var waitsForAnswer: Bool {
+        switch phase {
+        case .answering: true
+        case .reading, .receiving, .streaming, .lingering: false
+        }
+    }
+
     /// Whether something is to come from the client, or to be taken by it, before there is anything to do here.
     var waitsForClient: Bool {
         switch phase {
@@ -290,9 +303,23 @@ package final class ServiceConnection: ChannelUser {
         }
     }
 
-    /// Closes a connection for the sake of another.
+    /// From when on a silent client is missed: the first to be is the first to make room.
+    var isMissedFrom: Int64 { hasAnswered ? waitsSince : waitsSince + ServiceConnection.firstRequestMicroseconds }
+
+    /// Reads what has come; true when that was a request, so that the client is not silent.
+    func hears() -> Bool {
+        guard let channel, channel.isOpen, channel.isReading else { return false }
+        let since = waitsSince
+        channelReadable(channel)
+        return waitsSince != since || !waitsForClient
+    }
+
+    /// Closes a connection for the sake of another. Who waits for an answer is told.
     func makeRoom() {
-        if let channel { end(channel) }
+        guard let channel else { return }
+        guard waitsForAnswer else { return end(channel) }
+        keepsAlive = false
+        answer(ServiceAnswer(503, "too many are waiting: try again"))
     }
 
     /// Closes a connection whose client has asked nothing, or has had all its answers.

@@ -7,7 +7,6 @@ package enum ServiceFence {
     ///
     /// - Parameter readable: directories that are read later, beside those of the system's libraries.
     package static func enter(readable: [String], isSandboxed: Bool, _ logger: Logger) throws(FatalError) {
-        linux_ignore_sigpipe()
         // Root stays root, without a capability: the files it was given may be open to nobody else.
         try system { () throws(SystemError) in try Privileges.drop(keepingNetRaw: false, becoming: nil) }
         if isSandboxed { Sandbox.enter(Sandbox.readablePaths(of: readable), logger) }

@@ -8,6 +8,10 @@ package struct ServiceRequest {
     package let query: [(name: String, value: String)]
     package let peer: Endpoint
     let userAgent: String?
+    /// Whom the client believes to ask, and what a browser adds: the page that asks, and how it is related to that.
+    var host: String?
+    var origin: String?
+    var fetchSite: String?
     /// As it came; nil where the client says nothing.
     package let contentType: String?
     package internal(set) var body: [UInt8]
@@ -15,13 +19,17 @@ package struct ServiceRequest {
     init(_ head: RequestHead, _ bytes: [UInt8], from peer: Endpoint) {
         let target = String(decoding: bytes[head.pathAndQuery.range], as: UTF8.self)
         let span = bytes.span
-        let agent = head.fields.lines.first {
-            span.extracting($0.name.range).equalsIgnoringCase("user-agent")
+        func value(_ name: StaticString) -> String? {
+            let line = head.fields.lines.first { span.extracting($0.name.range).equalsIgnoringCase(name) }
+            return line.map { span.extracting($0.value.range).text }
         }
         let type = head.fields.lines.first { $0.known == .contentType }
         self.init(
-            head.method, target: target, from: peer, userAgent: agent.map { span.extracting($0.value.range).text },
+            head.method, target: target, from: peer, userAgent: value("user-agent"),
             contentType: type.map { span.extracting($0.value.range).text }, body: [])
+        host = head.authority.isEmpty ? nil : span.extracting(head.authority.range).text
+        origin = value("origin")
+        fetchSite = value("sec-fetch-site")
     }
 
     /// - Parameter target: path and query as they came.

@@ -86,6 +86,7 @@ final class Channel: EventHandler {
     // MARK: what the user asks
 
     var isOpen: Bool { phase == .open }
+    var isHandshaking: Bool { phase == .handshaking }
     var queuedBytes: Int { backlog.count }
     /// All that was to be said has gone to the kernel, the goodbye too.
     var isDrained: Bool { backlog.isEmpty && !owesGoodbye }
@@ -197,6 +198,10 @@ final class Channel: EventHandler {
     func giveUp(_ error: ChannelError) { fail(error) }
 
     func setDeadline(after microseconds: Int64) { reactor.setDeadline(self, after: microseconds) }
+    /// Moves the deadline forward, if it is later or there is none.
+    func hurry(within microseconds: Int64) {
+        if reactor.now + microseconds < deadline { setDeadline(after: microseconds) }
+    }
     func clearDeadline() { reactor.clearDeadline(self) }
 
     /// Says that nothing more will be sent: close_notify under TLS, FIN without, after what is queued.

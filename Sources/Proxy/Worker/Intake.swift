@@ -10,6 +10,7 @@ class Intake: ChannelUser {
     final let channel: Channel
     final var record: ConnectionRecord
     private var early: [UInt8] = []
+    final var isSilent: Bool { early.isEmpty }
     /// The first bytes have a deadline, which more of them do not put off.
     private var isHurried = false
     /// Why the relay that a silent client was given has failed.
@@ -82,8 +83,13 @@ class Intake: ChannelUser {
             early = bytes
             guard !isHurried else { return }
             isHurried = true
-            channel.setDeadline(after: worker.timeouts.header)
+            channel.setDeadline(after: worker.headTime)
         }
+    }
+
+    /// Who has begun may go on, for a while; who is silent is heard a moment longer at most.
+    override func channelDraining(_ channel: Channel) {
+        if channel.isHandshaking || !early.isEmpty { channel.hurry(within: Limits.drainOpeningMicroseconds) }
     }
 
     override func channelDeadline(_ channel: Channel) {

@@ -49,4 +49,7 @@ enum Limits {
     static let idleCheckMicroseconds: Int64 = 1_000_000
     /// How long an idle connection may still send a request after a drain began.
     static let drainGraceMicroseconds: Int64 = 500_000
+    /// How long a connection that has asked nothing yet may take for its handshake after a drain began, and then for the
+    /// head of its request: more than an honest client far away needs, less than an operator waits for.
+    static let drainOpeningMicroseconds: Int64 = 1_500_000
 }

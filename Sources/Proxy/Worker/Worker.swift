@@ -323,6 +323,14 @@ final class Worker {
         }
     }
 
+    // MARK: time, which is shorter while clients are asked to go
+
+    /// For a request's head, from its first byte.
+    var headTime: Int64 { isDraining ? min(timeouts.header, Limits.drainOpeningMicroseconds) : timeouts.header }
+
+    /// For the first request of a connection that stands.
+    var openingTime: Int64 { isDraining ? Limits.drainOpeningMicroseconds : timeouts.idle }
+
     // MARK: what the configuration says of addresses
 
     var proxyMark: UInt32? { configuration.capture.connectMark }
