@@ -37,7 +37,7 @@ package struct CertificateSource: Sendable, Equatable {
     }
 
     /// Every name under which a file may matter.
-    private static let names = [
+    static let names = [
         "tls.crt", "tls.key", "certificate", "private_key", "ca-bundle.pem", "ca-bundle.crt", "ca.crt", "issuing_ca",
     ]
 

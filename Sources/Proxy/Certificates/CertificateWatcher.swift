@@ -42,7 +42,7 @@ package final class CertificateWatcher {
         self.lookMicroseconds = lookMicroseconds
         self.changed = changed
         do throws(SystemError) {
-            inotify = try Inotify(in: reactor) { [unowned self] in directoriesChanged() }
+            inotify = try Inotify(in: reactor) { [unowned self] in directoriesChanged($0) }
         } catch {
             logger.warning(
                 "changes of the certificate directories are noticed late: the kernel refuses to watch them",
@@ -62,8 +62,11 @@ package final class CertificateWatcher {
 
     // MARK: when
 
-    private func directoriesChanged() {
-        debounce.changed(at: reactor.now)
+    private func directoriesChanged(_ change: Inotify.Change) {
+        switch change {
+        case .whole: debounce.changed(at: reactor.now)
+        case .partial: debounce.written(at: reactor.now)
+        }
         setTimer()
     }
 
@@ -81,7 +84,8 @@ package final class CertificateWatcher {
     private func look() {
         let directories = status.source.directories
         // Watches first: what changes while the files are read is an event.
-        inotify?.watch(WatchPlan.requests([directories.server, directories.client, directories.ca]))
+        inotify?.watch(
+            WatchPlan.requests([directories.server, directories.client, directories.ca], CertificateSource.names))
         let found = status.source.fingerprint()
         if found != fingerprint || mayHaveBecomeValid { load() }
         fingerprint = found
