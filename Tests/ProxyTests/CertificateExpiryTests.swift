@@ -17,7 +17,9 @@ struct CertificateExpiryTests {
     }
 
     /// In seconds from now.
-    private func rest(_ expiry: CertificateExpiry?) -> Int64? { expiry.map { Int64((Double($0.seconds - now) / 10).rounded()) * 10 } }
+    private func rest(_ expiry: CertificateExpiry?) -> Int64? {
+        expiry.map { Int64((Double($0.seconds - now) / 10).rounded()) * 10 }
+    }
 
     @Test func aLeafEndsItsPair() {
         let leaf = authority.issue("server") { $0.end = 1_000 }.credentials()
