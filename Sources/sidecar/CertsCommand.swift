@@ -18,7 +18,7 @@ struct CertsCheckCommand: ParsableCommand {
     @Option(help: "text, or json for machines.")
     var output = OutputFormat.text
 
-    @Option(help: "Warn of certificates with fewer days left than this, and less than a third of their life.")
+    @Option(help: "Warn of certificates with fewer days left than this, and less than a fifth of their life.")
     var expiresWithin = CertificateSummary.warningDays
 
     enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case text, json }

@@ -358,6 +358,18 @@ struct CertificateLoaderTests {
         #expect(!CertificateSurvey.take(source, now: now, inForce: files).problems.isEmpty)
     }
 
+    @Test func oneDirectoryForAllMustKeepTheTrustThatIsItsOwn() throws {
+        try write(authority.issue("server"), to: server)
+        try server.write(authority.pair.certificatePEM, to: "issuing_ca")
+        let source = CertificateSource(
+            CertificateDirectories(server: server.path, client: server.path, ca: server.path), needsServer: true,
+            needsClient: false)
+        let now = Int64(time(nil))
+        let files = try LoadedCertificates(source, now: now).files
+        server.remove("issuing_ca")
+        #expect(CertificateSurvey.take(source, now: now, inForce: files).problems.map(\.reason) == [.missing])
+    }
+
     // MARK: what is no file
 
     @Test func aPipeInPlaceOfAFileHoldsNobodyUp() throws {

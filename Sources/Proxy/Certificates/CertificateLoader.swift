@@ -8,6 +8,8 @@ struct CertificateLoader {
     private(set) var survey = CertificateSurvey()
     /// Files that exist and cannot be read: reported as such, and not as missing too.
     private var unreadableCount = 0
+    /// It has been said which trust anchors are gone.
+    private var missesTrust = false
 
     /// - Parameter now: seconds since the epoch.
     init(now: Int64, inForce: [CertificateSurvey.File]) {
@@ -62,9 +64,10 @@ struct CertificateLoader {
         let clientOwn = anchors(own, in: client, .trustForServers)
         if !holdsClientPair, source.usesClient, !source.needsClient { miss(.client) }
         if bundle?.isEmpty == true { miss(.trustForAll) }
-        // What lies in CA_DIR is trusted for all already.
-        if serverOwn?.isEmpty == true, source.needsServer, server.path != ca.path { miss(.trustForClients) }
-        if clientOwn?.isEmpty == true, source.usesClient, client.path != ca.path { miss(.trustForServers) }
+        // In one directory for all, what is trusted for all may take its place.
+        let standIn = bundle?.isEmpty == false ? ca.path : nil
+        if serverOwn?.isEmpty == true, source.needsServer, server.path != standIn { miss(.trustForClients) }
+        if clientOwn?.isEmpty == true, source.usesClient, client.path != standIn { miss(.trustForServers) }
         if source.needsServer, let bundle, let serverOwn, bundle.isEmpty, serverOwn.isEmpty {
             missTrust("clients", ca, server)
         }
@@ -82,6 +85,7 @@ struct CertificateLoader {
     /// written again. Another file of the same purpose may take its place.
     private mutating func miss(_ role: CertificateSurvey.Role) {
         guard let file = inForce.first(where: { $0.role == role }) else { return }
+        if role.isTrust { missesTrust = true }
         report(
             .missing,
             "\(role.variable) (\(file.directory)) had \(file.name), which is gone: put it back, or restart to do without it"
@@ -89,7 +93,7 @@ struct CertificateLoader {
     }
 
     private mutating func missTrust(_ whom: String, _ ca: CertificateDirectory, _ pair: CertificateDirectory) {
-        guard inForce.isEmpty else { return }  // there were some, and it has been said which are gone
+        guard !missesTrust else { return }
         report(
             .missing,
             "no trust anchor to verify \(whom) with: put ca-bundle.pem, ca-bundle.crt or ca.crt into CA_DIR "
@@ -212,47 +216,17 @@ struct CertificateLoader {
         for name in names {
             guard let text = content(name, in: directory) else { continue }
             guard let found = certificates(text, directory.name(of: name)) else { return nil }
-            let anchors = found.compactMap(Anchor.init(der:))
+            let anchors = found.compactMap(AnchorCheck.Anchor.init(der:))
             note(role, directory, name, anchors.map(\.summary))
-            judge(anchors, directory.name(of: name))
+            let check = AnchorCheck(file: directory.name(of: name), now: now)
+            if let fault = check.fault(of: anchors) {
+                report(fault)
+            } else {
+                for warning in check.warnings(of: anchors) { warn(warning) }
+            }
             return found
         }
         return unreadableCount == before ? [] : nil
-    }
-
-    /// Parsing is what costs, and a bundle may be long: each is looked at once.
-    private struct Anchor {
-        let summary: CertificateSummary
-        let isAuthority: Bool
-
-        init?(der: [UInt8]) {
-            guard let certificate = CertificateHandle(der: der) else { return nil }
-            summary = certificate.summary
-            isAuthority = certificate.isAuthority
-        }
-    }
-
-    /// One that is valid now must be among them; what the time says of each is for the warnings of all files.
-    private mutating func judge(_ anchors: [Anchor], _ file: String) {
-        let (starts, ends) = (anchors.map(\.summary.notBefore), anchors.map(\.summary.notAfter))
-        if let last = ends.max(), last < now {
-            return report(
-                .expired,
-                "every certificate of \(file) has expired, the last at \(Timestamp.text(seconds: last)): renew the "
-                    + "authority")
-        }
-        if !zip(starts, ends).contains(where: { $0 <= now && now <= $1 }), let first = starts.filter({ $0 > now }).min()
-        {
-            return report(
-                .notYetValid,
-                "no certificate of \(file) is valid before \(Timestamp.text(seconds: first)), and the clock says "
-                    + "\(Timestamp.text(seconds: now)): set the clock, or wait")
-        }
-        for anchor in anchors where !anchor.isAuthority {
-            warn(
-                "\(anchor.summary.subject) of \(file) is not the certificate of an authority: it vouches for itself "
-                    + "only")
-        }
     }
 
     private mutating func note(
