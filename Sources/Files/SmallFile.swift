@@ -19,12 +19,18 @@ package enum SmallFile {
     /// Far beyond any bundle; a device or a log by mistake must not fill the memory.
     package static let maximumBytes = 4 << 20
 
+    /// Regular files only, as those of /proc and /sys are too: a pipe or a device may keep its reader waiting for ever.
     package static func read(_ path: String) -> Content {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        var status = stat()
+        // Before it is opened, which some devices take for a command; and after, since it may have been replaced.
+        if unsafe stat(path, &status) == 0, let other = otherKind(status) { return other }
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             return errno == ENOENT || errno == ENOTDIR ? .absent : .unreadable(reason(errno))
         }
         defer { close(descriptor) }
+        guard unsafe fstat(descriptor, &status) == 0 else { return .unreadable(reason(errno)) }
+        if let other = otherKind(status) { return other }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while bytes.count <= maximumBytes {
@@ -74,6 +80,28 @@ package enum SmallFile {
                 })
         }
         return names
+    }
+
+    /// Where a link leads, as it is written; nil for anything else.
+    package static func target(ofLink link: String) -> String? {
+        var text = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink(link, &text, text.count)
+        guard count > 0, count < text.count else { return nil }
+        return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// What it is instead of a regular file.
+    private static func otherKind(_ status: stat) -> Content? {
+        let kind: String
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return nil
+        case S_IFDIR: kind = "a directory"
+        case S_IFIFO: kind = "a named pipe"
+        case S_IFSOCK: kind = "a socket"
+        case S_IFCHR, S_IFBLK: kind = "a device"
+        case _: kind = "no file"
+        }
+        return .unreadable("it is \(kind), and a regular file is needed")
     }
 
     private static func reason(_ number: CInt) -> String { unsafe String(cString: strerror(number)) }

@@ -18,8 +18,8 @@ struct CertsCheckCommand: ParsableCommand {
     @Option(help: "text, or json for machines.")
     var output = OutputFormat.text
 
-    @Option(help: "Warn of certificates with fewer days left than this, and less than a third of their life.")
-    var expiresWithin = 30
+    @Option(help: "Warn of certificates with fewer days left than this, and less than a fifth of their life.")
+    var expiresWithin = CertificateSummary.warningDays
 
     enum OutputFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
 
@@ -66,7 +66,7 @@ private struct CertificateReport {
             }
             lines.append("")
         }
-        lines += survey.problems.map { "problem: \($0)" }
+        lines += survey.problems.map { "problem: \($0.sentence)" }
         lines += survey.warnings.map { "warning: \($0)" }
         if survey.problems.isEmpty {
             lines.append(
@@ -113,7 +113,7 @@ private struct CertificateReport {
         return [
             "ok": .bool(survey.problems.isEmpty),
             "clock": .string(Timestamp.text(seconds: now)),
-            "problems": .array(survey.problems.map { .string($0) }),
+            "problems": .array(survey.problems.map { .string($0.sentence) }),
             "warnings": .array(survey.warnings.map { .string($0) }),
             "files": .array(files),
         ]

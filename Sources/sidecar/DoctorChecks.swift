@@ -18,37 +18,27 @@ enum ClockCheck {
 
 /// Whether the proxy could start with the certificates that are there now, and how long they last.
 enum CertificateCheck {
-    /// A certificate with less than this part of its life left should have been renewed.
-    private static let lastPart: Int64 = 10
-
     static func findings(_ configuration: Configuration, now: Int64) -> [Diagnosis] {
         let survey = CertificateSurvey.take(CertificateSource(configuration), now: now)
         guard let material = survey.material else {
             return survey.problems.map {
-                .problem(.certificates, $0, fix: "put right files there (a Secret, or the issuer that writes it)")
+                .problem(
+                    .certificates, $0.sentence, fix: "put right files there (a Secret, or the issuer that writes it)")
             }
         }
         let anchors: Diagnosis = .ok(
             .certificates,
             "trust anchors: \(material.serverTrust.count) to verify clients, \(material.clientTrust.count) to verify servers"
         )
-        let warnings = survey.warnings.map {
+        let warnings = (survey.warnings + survey.timeWarnings(now: now)).map {
             Diagnosis.warning(.certificates, $0, fix: "see docs/certificates.md, and `sidecar certs check`")
         }
-        return warnings + judge(material.server, "server", now) + judge(material.client, "client", now) + [anchors]
+        return warnings + describe(material.server, "server") + describe(material.client, "client") + [anchors]
     }
 
-    private static func judge(_ pair: Credentials?, _ role: String, _ now: Int64) -> [Diagnosis] {
+    private static func describe(_ pair: Credentials?, _ role: String) -> [Diagnosis] {
         guard let leaf = pair?.leaf else { return [] }
         let end = Timestamp.text(seconds: leaf.notAfter)
-        let what = "the \(role) certificate (\(leaf.displayName))"
-        if (leaf.notAfter - now) * lastPart < leaf.notAfter - leaf.notBefore {
-            return [
-                .warning(
-                    .certificates, "\(what) expires at \(end), and nine tenths of its life are over",
-                    fix: "renew it; if something should renew it by itself, see why it has not")
-            ]
-        }
-        return [.ok(.certificates, "\(what) is valid until \(end)")]
+        return [.ok(.certificates, "the \(role) certificate (\(leaf.displayName)) is valid until \(end)")]
     }
 }

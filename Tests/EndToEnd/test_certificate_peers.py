@@ -100,7 +100,7 @@ def test_what_does_not_end_is_cut_after_the_drain_limit(start_proxy, identities,
         remove_second(identities, trust, proxy)
         started = time.monotonic()
         assert client.is_closed()
-        assert 0.9 < time.monotonic() - started < 1 + SWEEP
+        assert 0.9 < time.monotonic() - started < 2.5, "not at the next sweep, but when its time is over"
     wait_until(lambda: any(line["cut_after_grace"] == "1" for line in log_lines(proxy, ENDED)), "the cut is counted")
     assert ended_by_reason(proxy)["cut"] == 1
 
@@ -195,7 +195,7 @@ def test_a_tunnel_gets_time_and_is_cut_then(start_proxy, identities, trust, seco
         client.send(b"still here")
         assert client.exactly(10) == b"still here"
         assert client.is_closed()
-        assert 1.5 < time.monotonic() - removed < 2 + SWEEP
+        assert 1.5 < time.monotonic() - removed < 3.5
     wait_until(lambda: "trust anchor was removed" in proxy.process.stdout, "the log says why")
 
 

@@ -109,6 +109,75 @@ def test_a_volume_with_the_names_of_the_vault_operator(start_proxy, identities, 
     wait_shown(proxy, fresh, identities.caller_directory)
 
 
+def test_a_link_behind_a_link_is_followed_to_its_new_target(start_proxy, identities, directory):
+    fresh = identities.authority.server("renewed")
+    identities.authority.server().write(directory / "v1" / "certs")
+    fresh.write(directory / "v2" / "certs")
+    for version in ("v1", "v2"):
+        (directory / version).chmod(0o755)
+    (directory / "current").symlink_to("v1")
+    (directory / "link").symlink_to("current/certs")
+    proxy = start_proxy(SERVER_CERT_DIR=str(directory / "link"))
+    (directory / "next").symlink_to("v2")
+    os.rename(directory / "next", directory / "current")
+    wait_shown(proxy, fresh, identities.caller_directory)
+
+
+def test_files_that_are_links_to_another_directory(start_proxy, identities, directory):
+    """As certbot leaves them."""
+    live = identities.authority.server().write(directory / "live")
+    home = directory / "home"
+    home.mkdir()
+    home.chmod(0o755)
+    for name in ("tls.crt", "tls.key"):
+        (home / name).symlink_to(live / name)
+    proxy = start_proxy(SERVER_CERT_DIR=str(home))
+    fresh = identities.authority.server("renewed")
+    overwrite(live, fresh)
+    wait_shown(proxy, fresh, identities.caller_directory)
+
+
+def test_a_writer_that_keeps_its_files_open(start_proxy, identities, files):
+    proxy = start_proxy(SERVER_CERT_DIR=str(files))
+    fresh = identities.authority.server("renewed")
+    with open(files / "tls.crt", "r+b") as certificate, open(files / "tls.key", "r+b") as key:
+        for file, content in ((certificate, fresh.certificate_pem), (key, fresh.key_pem)):
+            file.truncate(0)
+            file.write(content)
+            file.flush()
+        wait_shown(proxy, fresh, identities.caller_directory)
+
+
+def test_a_writer_that_takes_its_time_is_waited_for(start_proxy, identities, files):
+    everything_in_one_file(files, identities.authority.server())
+    proxy = start_proxy(SERVER_CERT_DIR=str(files))
+    fresh = identities.authority.server("renewed")
+    with open(files / "tls.crt", "r+b") as file:
+        file.truncate(0)
+        for byte in fresh.key_pem + fresh.certificate_pem:
+            file.write(bytes([byte]))
+            file.flush()
+            time.sleep(0.001)
+    wait_shown(proxy, fresh, identities.caller_directory)
+    assert not log_lines(proxy, "certificates not reloaded, the old ones stay in force")
+
+
+def test_a_reload_warns_as_the_check_does(start_proxy, identities, files):
+    proxy = start_proxy(SERVER_CERT_DIR=str(files))
+    identities.authority.server("fresh", not_before=timedelta(seconds=-2)).write(files)
+    wait_reloaded(proxy)
+
+    def said() -> list[str]:
+        return [line for line in proxy.process.stdout.splitlines() if "a peer whose clock is slower refuses it" in line]
+
+    wait_until(said, "the log warns of slow clocks", 3)
+    assert f"CN=fresh of {files}/tls.crt is valid since" in said()[0]
+    write(files / "unrelated", b"")
+    with proxy.connect() as client:
+        assert client.request("/slow/1").status == 200
+    assert len(said()) == 1, "once for each certificate"
+
+
 def test_a_directory_that_is_a_link_is_followed_to_its_new_target(start_proxy, identities, directory):
     old = identities.authority.server().write(directory / "v1")
     link = directory / "current"

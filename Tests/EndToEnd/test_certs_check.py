@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -82,10 +83,27 @@ def test_every_problem_is_reported_and_the_exit_code_is_1(check, home):
     problems = "\n".join(report(done)["problems"])
     assert f"the private key of {home.server}/tls.key does not belong" in problems
     assert f"the certificate of {home.client}/tls.crt expired at" in problems
-    assert f"{home.ca}/ca.crt holds no PEM certificate" in problems
+    assert f"{home.ca}/ca.crt is empty" in problems
     text = check()
     assert text.returncode == 1 and text.stdout.count("problem: ") == 3
     assert "nothing would be loaded" in text.stdout
+
+
+def test_a_pipe_in_place_of_a_file_holds_nobody_up(check, home):
+    (home.server / "tls.key").unlink()
+    os.mkfifo(home.server / "tls.key")
+    done = check()
+    assert done.returncode == 1
+    assert f"{home.server}/tls.key cannot be read: it is a named pipe, and a regular file is needed" in done.stdout
+
+
+def test_an_authority_that_is_not_valid_yet(check, home):
+    early = Authority("Early CA", not_before=timedelta(days=2))
+    write(home.ca / "ca.crt", home.authority.pem + early.pem)
+    assert f"CN=Early CA of {home.ca}/ca.crt is not valid before" in warnings(check)
+    write(home.ca / "ca.crt", early.pem)
+    done = check()
+    assert done.returncode == 1 and f"no certificate of {home.ca}/ca.crt is valid before" in done.stdout
 
 
 def test_an_empty_place_is_a_problem(check, directory):

@@ -155,19 +155,21 @@ struct CertificateLoaderTests {
         Fault(description: "no key", words: ["SERVER_CERT_DIR", "tls.key and certificate not found"]) {
             ($0.issue("a").certificatePEM, nil)
         },
-        Fault(description: "garbage certificate", words: ["/tls.crt", "no PEM certificate"]) {
+        Fault(description: "empty certificate", words: ["/tls.crt is empty"]) { ("", $0.issue("a").keyPEM()) },
+        Fault(description: "garbage certificate", words: ["/tls.crt holds no PEM certificate"]) {
             ("garbage", $0.issue("a").keyPEM())
         },
-        Fault(description: "damaged certificate", words: ["/tls.crt", "damaged"]) {
+        Fault(description: "damaged certificate", words: ["certificate 1 of", "/tls.crt is damaged or cut off"]) {
             let pair = $0.issue("a")
             return (pair.certificatePEM.replacingFirst("MII", "!!!"), pair.keyPEM())
         },
-        Fault(description: "damaged chain", words: ["/tls.crt", "damaged"]) {
+        Fault(description: "damaged chain", words: ["certificate 2 of", "/tls.crt is damaged or cut off"]) {
             let pair = $0.issue("a")
             return (
                 pair.certificatePEM + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", pair.keyPEM()
             )
         },
+        Fault(description: "empty key", words: ["/tls.key is empty"]) { ($0.issue("a").certificatePEM, "") },
         Fault(description: "garbage key", words: ["/tls.key", "no PEM private key"]) {
             ($0.issue("a").certificatePEM, "garbage")
         },
@@ -240,12 +242,20 @@ struct CertificateLoaderTests {
         #expect(found.first?.contains("CA_DIR (\(ca.path))") == true)
     }
 
-    @Test(arguments: ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-    func aBundleWithoutCertificatesIsNotSkippedForTheNextName(_ text: String) throws {
+    @Test(arguments: [
+        ("", "FILE is empty"), ("garbage", "FILE holds no PEM certificate"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "certificate 1 of FILE is damaged or cut off"
+        ),
+        ("-----BEGIN CERTIFIC", "certificate 1 of FILE is damaged or cut off"),
+    ])
+    func aBundleWithoutCertificatesIsNotSkippedForTheNextName(_ text: String, _ sentence: String) throws {
         try write(authority.issue("server"), to: server)
         try writeTrust()
         try ca.write(text, to: "ca-bundle.pem")
-        #expect(problems() == ["\(ca.path)/ca-bundle.pem holds no PEM certificate, or a damaged one"])
+        let parts = sentence.split(separator: "FILE", omittingEmptySubsequences: false)
+        #expect(problems() == [parts.joined(separator: "\(ca.path)/ca-bundle.pem")])
     }
 
     @Test func aBundleOfWhichAllHasExpiredIsAProblemAndPartOfItIsNot() throws {
@@ -258,18 +268,142 @@ struct CertificateLoaderTests {
         #expect(problems().isEmpty)
     }
 
+    @Test func anAnchorThatIsValidNowIsNeeded() throws {
+        let (early, old) = (Authority("Early CA") { $0.start = 3_600 }, Authority("Old CA") { $0.end = -60 })
+        try write(authority.issue("server"), to: server)
+        for text in [early.pair.certificatePEM, old.pair.certificatePEM + early.pair.certificatePEM] {
+            try ca.write(text, to: "ca.crt")
+            #expect(problems().count == 1)
+            #expect(problems().first?.contains("no certificate of \(ca.path)/ca.crt is valid before 20") == true)
+        }
+        try ca.write(early.pair.certificatePEM + authority.pair.certificatePEM, to: "ca.crt")
+        let now = Int64(time(nil))
+        let survey = CertificateSurvey.take(source(), now: now)
+        #expect(survey.problems.isEmpty)
+        #expect(
+            survey.timeWarnings(now: now).contains {
+                $0.hasPrefix("CN=Early CA of \(ca.path)/ca.crt is not valid before")
+            })
+    }
+
+    // MARK: what was in force and is gone
+
+    private func source(needsServer: Bool = true, usesClient: Bool = false) -> CertificateSource {
+        CertificateSource(
+            CertificateDirectories(server: server.path, client: client.path, ca: ca.path), needsServer: needsServer,
+            needsClient: false, usesClient: usesClient)
+    }
+
+    private func problems(after files: [CertificateSurvey.File], usesClient: Bool = false) -> [CertificateProblem] {
+        CertificateSurvey.take(source(usesClient: usesClient), now: Int64(time(nil)), inForce: files).problems
+    }
+
+    @Test func aSourceOfTrustThatWasInForceMustStay() throws {
+        try write(authority.issue("server"), to: server)
+        try server.write(authority.pair.certificatePEM, to: "ca.crt")
+        try ca.write(Authority("Second CA").pair.certificatePEM, to: "ca-bundle.pem")
+        let files = try LoadedCertificates(source(), now: Int64(time(nil))).files
+        #expect(problems(after: files).isEmpty)
+        ca.remove("ca-bundle.pem")
+        #expect(
+            problems(after: files) == [
+                CertificateProblem(
+                    .missing,
+                    "CA_DIR (\(ca.path)) had ca-bundle.pem, which is gone: put it back, or restart to do without it")
+            ])
+        #expect(problems().isEmpty, "at the start it is no loss")
+        try ca.write(authority.pair.certificatePEM, to: "ca.crt")
+        #expect(problems(after: files).isEmpty, "another file of the directory takes its place")
+        server.remove("ca.crt")
+        #expect(
+            problems(after: files).map(\.sentence).first?.hasPrefix("SERVER_CERT_DIR (\(server.path)) had ca.crt")
+                == true)
+    }
+
+    @Test func theLastTrustThatGoesIsNamedOnce() throws {
+        try write(authority.issue("server"), to: server)
+        try writeTrust()
+        let files = try LoadedCertificates(source(), now: Int64(time(nil))).files
+        ca.remove("ca.crt")
+        #expect(problems(after: files).count == 1)
+    }
+
+    @Test func aClientPairThatIsUsedMustStay() throws {
+        try write(authority.issue("server"), to: server)
+        try write(authority.issue("client"), to: client)
+        try client.write(authority.pair.certificatePEM, to: "ca.crt")
+        try writeTrust()
+        let files = try LoadedCertificates(source(), now: Int64(time(nil))).files
+        for name in ["tls.crt", "tls.key", "ca.crt"] { client.remove(name) }
+        #expect(problems(after: files).isEmpty, "nobody uses it")
+        #expect(
+            problems(after: files, usesClient: true).map(\.sentence) == [
+                "CLIENT_CERT_DIR (\(client.path)) had tls.crt, which is gone: put it back, or restart to do without it",
+                "CLIENT_CERT_DIR (\(client.path)) had ca.crt, which is gone: put it back, or restart to do without it",
+            ])
+    }
+
+    @Test func oneDirectoryForAllMayHoldItsTrustUnderAnotherName() throws {
+        try write(authority.issue("server"), to: server)
+        try server.write(authority.pair.certificatePEM, to: "ca.crt")
+        let source = CertificateSource(
+            CertificateDirectories(server: server.path, client: server.path, ca: server.path), needsServer: true,
+            needsClient: false)
+        let now = Int64(time(nil))
+        let files = try LoadedCertificates(source, now: now).files
+        server.remove("ca.crt")
+        try server.write(authority.pair.certificatePEM, to: "ca-bundle.pem")
+        #expect(CertificateSurvey.take(source, now: now, inForce: files).problems.isEmpty)
+        server.remove("ca-bundle.pem")
+        #expect(!CertificateSurvey.take(source, now: now, inForce: files).problems.isEmpty)
+    }
+
+    @Test func oneDirectoryForAllMustKeepTheTrustThatIsItsOwn() throws {
+        try write(authority.issue("server"), to: server)
+        try server.write(authority.pair.certificatePEM, to: "issuing_ca")
+        let source = CertificateSource(
+            CertificateDirectories(server: server.path, client: server.path, ca: server.path), needsServer: true,
+            needsClient: false)
+        let now = Int64(time(nil))
+        let files = try LoadedCertificates(source, now: now).files
+        server.remove("issuing_ca")
+        #expect(CertificateSurvey.take(source, now: now, inForce: files).problems.map(\.reason) == [.missing])
+    }
+
+    // MARK: what is no file
+
+    @Test func aPipeInPlaceOfAFileHoldsNobodyUp() throws {
+        try writeTrust()
+        try write(authority.issue("server"), to: server)
+        server.remove("tls.key")
+        server.makePipe("tls.key")
+        #expect(
+            problems() == ["\(server.path)/tls.key cannot be read: it is a named pipe, and a regular file is needed"])
+        guard case .bytes(let status) = SmallFile.read("/proc/self/status") else {
+            throw TestFailure("the kernel's own files are not read")
+        }
+        #expect(!status.isEmpty)
+    }
+
     @Test func aDirectoryInPlaceOfAFileIsNamedOnce() throws {
         try writeTrust()
         server.makeDirectory("tls.crt")
         let found = problems()
         #expect(found.count == 1, "\(found)")
-        #expect(found.first?.hasPrefix("\(server.path)/tls.crt cannot be read") == true)
+        #expect(found == ["\(server.path)/tls.crt cannot be read: it is a directory, and a regular file is needed"])
     }
 
-    @Test func aFileWithoutEndIsNotReadIntoMemory() throws {
+    @Test func aDeviceIsNotRead() throws {
         try writeTrust()
         try write(authority.issue("server"), to: server)
         server.link("tls.crt", to: "/dev/zero")
+        #expect(problems().first?.contains("it is a device") == true)
+    }
+
+    @Test func aFileOfTooManyBytesIsNotReadIntoMemory() throws {
+        try writeTrust()
+        try write(authority.issue("server"), to: server)
+        try server.write(String(repeating: " ", count: SmallFile.maximumBytes + 1), to: "tls.crt")
         #expect(problems().first?.contains("larger than") == true)
     }
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Proxy
 
-/// Values around the watcher: what is watched, when an end is announced, what is a warning.
+/// Values around the watcher: what is watched, and what is said of the time of certificates.
 struct CertificateWatcherTests {
     @Test func everyDirectoryOnTheWayIsWatchedForTheNextStep() {
         #expect(
@@ -21,6 +21,30 @@ struct CertificateWatcherTests {
                 WatchRequest(path: ".", entry: "a"), WatchRequest(path: "./a", entry: nil),
                 WatchRequest(path: "./a/..data", entry: nil),
             ])
+    }
+
+    @Test func linksAreFollowedToTheirEndAndWatchedWhereTheyStand() {
+        let links = [
+            "/home": "cur/certs", "/cur": "v1", "/v1/certs/tls.crt": "../live/full.pem",
+            "/v1/live/full.pem": "/store/1.pem",
+        ]
+        let requests = WatchPlan.requests(["/home"], ["tls.crt", "tls.key"]) { links[$0] }
+        #expect(
+            requests == [
+                WatchRequest(path: "/", entry: "home"), WatchRequest(path: "/", entry: "cur"),
+                WatchRequest(path: "/", entry: "v1"), WatchRequest(path: "/v1", entry: "certs"),
+                WatchRequest(path: "/v1/certs", entry: nil), WatchRequest(path: "/v1/certs/..data", entry: nil),
+                WatchRequest(path: "/v1/certs", entry: "tls.crt"), WatchRequest(path: "/v1", entry: "live"),
+                WatchRequest(path: "/v1/live", entry: "full.pem"), WatchRequest(path: "/", entry: "store"),
+                WatchRequest(path: "/store", entry: "1.pem"),
+            ])
+    }
+
+    @Test func linksInACircleHaveAnEnd() {
+        let requests = WatchPlan.requests(["/a/certs"]) { ["/a": "/b", "/b": "a"][$0] }
+        #expect(requests.contains(WatchRequest(path: "/", entry: "a")))
+        #expect(requests.contains(WatchRequest(path: "/", entry: "b")))
+        #expect(requests.count < 10)
     }
 
     @Test func oneDirectoryMayMatterWholeAndAsAWay() throws {
@@ -43,6 +67,20 @@ struct CertificateWatcherTests {
         #expect(!seen.take())
         directory.makeDirectory("wanted")
         #expect(seen.take())
+    }
+
+    @Test func aWriterThatKeepsItsFileOpenIsToldFromOneThatIsDone() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("x", to: "file")
+        let seen = try Seen()
+        seen.inotify?.watch([WatchRequest(path: directory.path, entry: nil)])
+        let file = unsafe open("\(directory.path)/file", O_WRONLY)
+        #expect(!seen.take(), "nothing is written yet")
+        #expect(unsafe Glibc.write(file, "y", 1) == 1)
+        #expect(seen.take() && seen.last == .partial)
+        #expect(unsafe Glibc.write(file, "z", 1) == 1)
+        close(file)
+        #expect(seen.take() && seen.last == .whole)
     }
 
     @Test func whatIsNoLongerAskedForIsNotWatched() throws {
@@ -92,18 +130,40 @@ struct CertificateWatcherTests {
     @Test func anEndIsAnnouncedOnceSoonAndOnceOver() {
         let authority = Authority()
         let leaf = authority.issue("server").credentials().leaf
-        let pairs = [MaterialStatus.InForce(role: .server, certificate: leaf)]
-        var notice = ExpiryNotice()
+        let files = [CertificateSurvey.File(role: .server, directory: "/d", name: "tls.crt", certificates: [leaf])]
+        var notices = TimeNotices()
         let life = leaf.notAfter - leaf.notBefore
-        #expect(notice.notices(pairs, now: leaf.notBefore + life / 2).isEmpty)
-        let soon = notice.notices(pairs, now: leaf.notAfter - life / 10)
-        #expect(soon.count == 1 && soon[0].contains("expires at"))
-        #expect(notice.notices(pairs, now: leaf.notAfter - life / 20).isEmpty)
-        let over = notice.notices(pairs, now: leaf.notAfter + 1)
-        #expect(over.count == 1 && over[0].contains("expired at"))
-        #expect(notice.notices(pairs, now: leaf.notAfter + 100).isEmpty)
+        #expect(notices.take(files, now: leaf.notBefore + life / 2).isEmpty)
+        #expect(notices.take(files, now: leaf.notAfter - life / 3).isEmpty, "it is being renewed now")
+        let soon = notices.take(files, now: leaf.notAfter - life / 6)
+        #expect(soon.count == 1 && soon[0].hasPrefix("CN=server of /d/tls.crt expires at"))
+        #expect(notices.take(files, now: leaf.notAfter - life / 20).isEmpty)
+        let over = notices.take(files, now: leaf.notAfter + 1)
+        #expect(over.count == 1 && over[0].contains("has expired at") && over[0].hasSuffix("renew it"))
+        #expect(notices.take(files, now: leaf.notAfter + 100).isEmpty)
         let renewed = authority.issue("server") { $0.end = 1 }.credentials().leaf
-        #expect(notice.notices([.init(role: .server, certificate: renewed)], now: renewed.notAfter + 1).count == 1)
+        let next = [CertificateSurvey.File(role: .server, directory: "/d", name: "tls.crt", certificates: [renewed])]
+        #expect(notices.take(next, now: renewed.notAfter + 1).count == 1)
+    }
+
+    /// One rule for the log of a reload, for `/ready` and for `certs check`.
+    @Test func theLogOfAReloadSaysWhatTheCheckSays() throws {
+        let authority = Authority()
+        let (home, ca) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let pair = authority.issue("fresh") { $0.start = -5 }
+        try home.write(pair.certificatePEM + pair.keyPEM(), to: "tls.crt")
+        try ca.write(
+            authority.pair.certificatePEM + Authority("Old CA") { $0.end = -60 }.pair.certificatePEM, to: "ca.crt")
+        let source = CertificateSource(
+            CertificateDirectories(server: home.path, client: "/no/such", ca: ca.path), needsServer: true,
+            needsClient: false)
+        let now = Int64(time(nil))
+        let survey = CertificateSurvey.take(source, now: now)
+        var notices = TimeNotices()
+        let checked = survey.timeWarnings(now: now)
+        #expect(checked.count == 2)
+        #expect(notices.take(survey.files, now: now) == checked)
+        #expect(notices.take(survey.files, now: now).isEmpty)
     }
 
     @Test(arguments: [
@@ -118,10 +178,11 @@ private final class Seen {
     private let reactor: Reactor
     private(set) var inotify: Inotify?
     private var told = false
+    private(set) var last: Inotify.Change?
 
     init() throws {
         reactor = try Reactor()
-        inotify = try Inotify(in: reactor) { [unowned self] in told = true }
+        inotify = try Inotify(in: reactor) { [unowned self] in (told, last) = (true, $0) }
     }
 
     /// Events are in the queue as soon as the change is made, so nothing has to be waited for.

@@ -35,6 +35,24 @@ struct DebounceTests {
         #expect(debounce.due == longest)
     }
 
+    @Test func aWriterAtWorkIsGivenLonger() {
+        var debounce = Debounce()
+        debounce.changed(at: 0)
+        debounce.written(at: 10_000)
+        #expect(debounce.due == longest, "but what has changed before it does not wait for it")
+        debounce = Debounce()
+        for now in stride(from: Int64(0), through: 300_000, by: 10_000) { debounce.written(at: now) }
+        #expect(debounce.due == 300_000 + Debounce.writerQuietMicroseconds)
+        debounce.changed(at: 400_000)
+        #expect(debounce.due == 400_000 + quiet, "it has closed its file")
+    }
+
+    @Test func aWriterThatNeverRestsIsLookedAtNowAndThen() {
+        var debounce = Debounce()
+        for now in stride(from: Int64(0), through: 20_000_000, by: 10_000) { debounce.written(at: now) }
+        #expect(debounce.due == Debounce.writerLongestMicroseconds)
+    }
+
     @Test func onceSeenToTheNextBurstCountsFromItsOwnBeginning() {
         var debounce = Debounce()
         debounce.changed(at: 0)

@@ -1,8 +1,13 @@
 /// When a certificate that is in use stops being valid.
 struct CertificateExpiry: Sendable, Equatable {
     let what: String
+    let certificate: CertificateSummary
+
     /// Since the epoch.
-    let seconds: Int64
+    var seconds: Int64 { certificate.notAfter }
+
+    /// - Parameter now: seconds since the epoch.
+    func isSoon(_ now: Int64) -> Bool { certificate.stage(now) == .soon }
 }
 
 /// What the certificates in force are for.
@@ -21,39 +26,78 @@ enum CertificateRole: CaseIterable {
 }
 
 extension TLSMaterial {
-    /// When a role can no longer be played: a pair with the first certificate of its chain that expires, a trust
-    /// bundle with its last one. nil where there is nothing.
+    /// When a role can no longer be played: a pair with the first certificate that vouches for it, a trust bundle with its
+    /// last one. nil where there is nothing.
     func expiry(of role: CertificateRole) -> CertificateExpiry? {
         switch role {
-        case .server: server.flatMap { TLSMaterial.first($0.chain, "the server certificate") }
-        case .client: client.flatMap { TLSMaterial.first($0.chain, "the client certificate") }
+        case .server: serverPair.min { $0.seconds < $1.seconds }
+        case .client: clientPair.min { $0.seconds < $1.seconds }
         case .clientAuthorities: TLSMaterial.last(serverTrust, "the last authority that clients are verified with")
         case .serverAuthorities: TLSMaterial.last(clientTrust, "the last authority that servers are verified with")
         }
     }
 
-    /// The first of all.
-    var expiry: CertificateExpiry? {
+    /// The first of all that is in use.
+    ///
+    /// - Parameter usesClient: connections to servers are made with TLS.
+    func expiry(usesClient: Bool) -> CertificateExpiry? {
         CertificateRole.allCases.compactMap { role in
-            // Trust that nobody needs is no reason to stop.
             switch role {
-            case .clientAuthorities where server == nil, .serverAuthorities where client == nil: nil
-            case .server, .client, .clientAuthorities, .serverAuthorities: expiry(of: role)
+            case .server: expiry(of: role)
+            case .clientAuthorities: server == nil ? nil : expiry(of: role)
+            case .client, .serverAuthorities: usesClient ? expiry(of: role) : nil
             }
         }.min { $0.seconds < $1.seconds }
     }
 
-    private static func first(_ chain: [[UInt8]], _ what: String) -> CertificateExpiry? {
+    /// Of every certificate that a pair cannot do without.
+    var pairExpiries: [CertificateExpiry] { serverPair + clientPair }
+
+    private var serverPair: [CertificateExpiry] {
+        server.map { TLSMaterial.path($0.chain, serverTrust, "the server certificate") } ?? []
+    }
+
+    private var clientPair: [CertificateExpiry] {
+        client.map { TLSMaterial.path($0.chain, clientTrust, "the client certificate") } ?? []
+    }
+
+    /// A pair's chain, and up to its end those of this pod's trust anchors that vouch for it: other pods mostly trust what
+    /// this one trusts, and refuse the pair when these have expired.
+    private static func path(_ chain: [[UInt8]], _ anchors: [[UInt8]], _ what: String) -> [CertificateExpiry] {
         let summaries = chain.compactMap { CertificateHandle(der: $0)?.summary }
-        guard let first = summaries.min(by: { $0.notAfter < $1.notAfter }) else { return nil }
-        let isLeaf = first == summaries.first
-        return CertificateExpiry(
-            what: isLeaf ? what : "\(first.subject), an issuer of \(what),", seconds: first.notAfter)
+        var path = summaries.enumerated().map { index, summary in
+            CertificateExpiry(
+                what: index == 0 ? what : "\(summary.subject), an issuer of \(what),", certificate: summary)
+        }
+        var top = chain.last
+        for _ in 0..<maximumVouchers {
+            guard let last = top, let voucher = voucher(for: last, anchors) else { break }
+            path.append(
+                CertificateExpiry(
+                    what: "\(voucher.summary.subject), the trust anchor of \(what),", certificate: voucher.summary))
+            // Whoever vouches for itself is the end.
+            top = voucher.summary.isSelfIssued ? nil : voucher.der
+        }
+        return path
+    }
+
+    /// Deeper than any chain; anchors that vouch for each other in a circle must not keep it busy.
+    private static let maximumVouchers = 8
+
+    /// The anchor that has issued a certificate; the one that lasts longest, where an authority was renewed.
+    private static func voucher(
+        for der: [UInt8], _ anchors: [[UInt8]]
+    ) -> (der: [UInt8], summary: CertificateSummary)? {
+        guard let certificate = CertificateHandle(der: der) else { return nil }
+        return anchors.compactMap { anchor -> (der: [UInt8], summary: CertificateSummary)? in
+            guard let issuer = CertificateHandle(der: anchor), certificate.isIssued(by: issuer) else { return nil }
+            return (anchor, issuer.summary)
+        }.max { $0.summary.notAfter < $1.summary.notAfter }
     }
 
     private static func last(_ anchors: [[UInt8]], _ what: String) -> CertificateExpiry? {
-        anchors.compactMap { CertificateHandle(der: $0)?.summary.notAfter }.max().map {
-            CertificateExpiry(what: what, seconds: $0)
+        anchors.compactMap { CertificateHandle(der: $0)?.summary }.max { $0.notAfter < $1.notAfter }.map {
+            CertificateExpiry(what: what, certificate: $0)
         }
     }
 }

@@ -157,13 +157,20 @@ struct MetricsPage {
         counter(
             "sidecar_handshake_reports_dropped_total", "Failed handshakes that came too fast to be described.",
             counters.handshakeReportsDropped, &text)
-        counter(
-            "sidecar_tls_reload_failures_total",
-            "Certificate reloads that were refused, the old ones staying in force.",
-            reloads.failures, &text)
+        text.begin(
+            "sidecar_tls_reload_failures_total", .counter,
+            "Certificate reloads that were refused, the old ones staying in force; once for each reason.")
+        for reason in CertificateProblem.Reason.allCases {
+            text.sample(reloads.failuresByReason[reason] ?? 0, ("reason", reason.rawValue))
+        }
+        text.begin(
+            "sidecar_tls_reload_failing", .gauge, "1 while the certificates that the directories hold cannot be loaded."
+        )
+        text.sample(UInt64(reloads.problems.isEmpty ? 0 : 1))
         text.begin(
             "sidecar_certificate_expiry_timestamp_seconds", .gauge,
-            "When the certificates of a role expire: a pair with its chain's first, trust anchors with their last.")
+            "When the certificates of a role expire: a pair with the first of its chain and its trust anchor, trust anchors with their last."
+        )
         for role in CertificateRole.allCases {
             guard let expiry = material?.expiry(of: role) else { continue }
             text.sample(expiry.seconds, ("role", "\(role.name)"))

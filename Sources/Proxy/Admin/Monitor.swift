@@ -13,14 +13,15 @@ final class Monitor {
     let version: String
     /// The certificates in force; nil before the start.
     var material: TLSMaterial? {
-        didSet { health.expiry = material?.expiry }
+        didSet { health.expiry = material?.expiry(usesClient: CertificateSource(configuration).usesClient) }
     }
     /// How they got there.
     var certificates: MaterialStatus?
     var reloads: ReloadStatus {
         guard let certificates else { return ReloadStatus() }
         return ReloadStatus(
-            successes: certificates.reloads, failures: certificates.failures, problems: certificates.problems)
+            successes: certificates.reloads, failures: certificates.failures,
+            failuresByReason: certificates.failuresByReason, problems: certificates.problems.map(\.sentence))
     }
     /// What an operator should know although traffic may come, one sentence each.
     var remarks: [String] { certificates?.remarks(linux_wall_microseconds() / 1_000_000) ?? [] }

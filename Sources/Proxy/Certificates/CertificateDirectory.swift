@@ -1,5 +1,4 @@
 import Files
-import Glibc
 
 /// One directory of certificates, looked at in one moment.
 ///
@@ -12,7 +11,7 @@ struct CertificateDirectory {
 
     init(_ path: String) {
         self.path = path
-        snapshot = CertificateDirectory.target(ofLink: "\(path)/..data").map { "\(path)/\($0)" } ?? path
+        snapshot = SmallFile.target(ofLink: "\(path)/..data").map { "\(path)/\($0)" } ?? path
     }
 
     /// How messages name a file: as the operator does.
@@ -21,12 +20,5 @@ struct CertificateDirectory {
     func read(_ file: String) -> SmallFile.Content {
         let found = SmallFile.read("\(snapshot)/\(file)")
         return found.isAbsent ? SmallFile.read(name(of: file)) : found
-    }
-
-    private static func target(ofLink link: String) -> String? {
-        var text = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = unsafe readlink(link, &text, text.count)
-        guard count > 0, count < text.count else { return nil }
-        return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

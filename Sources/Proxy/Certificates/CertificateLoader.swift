@@ -4,16 +4,26 @@ import COpenSSL
 /// Reads the certificate directories into one checked snapshot, and notes what it finds on the way.
 struct CertificateLoader {
     private let now: Int64
+    private let inForce: [CertificateSurvey.File]
     private(set) var survey = CertificateSurvey()
     /// Files that exist and cannot be read: reported as such, and not as missing too.
     private var unreadableCount = 0
+    /// It has been said which trust anchors are gone.
+    private var missesTrust = false
 
     /// - Parameter now: seconds since the epoch.
-    init(now: Int64) { self.now = now }
+    init(now: Int64, inForce: [CertificateSurvey.File]) {
+        self.now = now
+        self.inForce = inForce
+    }
 
     /// Once, although one directory may serve two purposes.
-    private mutating func report(_ sentence: String) {
-        if !survey.problems.contains(sentence) { survey.problems.append(sentence) }
+    private mutating func report(_ problem: CertificateProblem) {
+        if !survey.problems.contains(problem) { survey.problems.append(problem) }
+    }
+
+    private mutating func report(_ reason: CertificateProblem.Reason, _ sentence: String) {
+        report(CertificateProblem(reason, sentence))
     }
 
     private mutating func warn(_ sentence: String) {
@@ -34,7 +44,7 @@ struct CertificateLoader {
             do throws(TLSConfigurationError) {
                 _ = try TLSContext.openServer(pair, minimumVersion: .v1_2)
             } catch {
-                report("the pair of \(directory) cannot be used: \(error)")
+                report(.unusable, "the pair of \(directory) cannot be used: \(error)")
             }
         }
         return TLSMaterial(
@@ -52,6 +62,12 @@ struct CertificateLoader {
         let own = ["ca.crt", "issuing_ca"]
         let serverOwn = anchors(own, in: server, .trustForClients)
         let clientOwn = anchors(own, in: client, .trustForServers)
+        if !holdsClientPair, source.usesClient, !source.needsClient { miss(.client) }
+        if bundle?.isEmpty == true { miss(.trustForAll) }
+        // In one directory for all, what is trusted for all may take its place.
+        let standIn = bundle?.isEmpty == false ? ca.path : nil
+        if serverOwn?.isEmpty == true, source.needsServer, server.path != standIn { miss(.trustForClients) }
+        if clientOwn?.isEmpty == true, source.usesClient, client.path != standIn { miss(.trustForServers) }
         if source.needsServer, let bundle, let serverOwn, bundle.isEmpty, serverOwn.isEmpty {
             missTrust("clients", ca, server)
         }
@@ -65,8 +81,21 @@ struct CertificateLoader {
             ticketKeys: TLSMaterial.makeTicketKeys())
     }
 
-    private mutating func missTrust(_ whom: String, _ ca: CertificateDirectory, _ pair: CertificateDirectory) {
+    /// What was in force and is gone is no wish to do without it: a volume may be unmounted, or a file just about to be
+    /// written again. Another file of the same purpose may take its place.
+    private mutating func miss(_ role: CertificateSurvey.Role) {
+        guard let file = inForce.first(where: { $0.role == role }) else { return }
+        if role.isTrust { missesTrust = true }
         report(
+            .missing,
+            "\(role.variable) (\(file.directory)) had \(file.name), which is gone: put it back, or restart to do without it"
+        )
+    }
+
+    private mutating func missTrust(_ whom: String, _ ca: CertificateDirectory, _ pair: CertificateDirectory) {
+        guard !missesTrust else { return }
+        report(
+            .missing,
             "no trust anchor to verify \(whom) with: put ca-bundle.pem, ca-bundle.crt or ca.crt into CA_DIR "
                 + "(\(ca.path)), or ca.crt or issuing_ca into \(pair.path)")
     }
@@ -78,7 +107,7 @@ struct CertificateLoader {
                 let context = try TLSContext.server(material, minimumVersion: .v1_2)
                 judgeChain(of: context, .server, directories.server)
             } catch {
-                report("the pair of \(directories.server) cannot be used: \(error)")
+                report(.unusable, "the pair of \(directories.server) cannot be used: \(error)")
             }
         }
         do throws(TLSConfigurationError) {
@@ -87,7 +116,7 @@ struct CertificateLoader {
                 judgeChain(of: context, .client, directories.client)
             }
         } catch {
-            report("the pair of \(directories.client) cannot be used: \(error)")
+            report(.unusable, "the pair of \(directories.client) cannot be used: \(error)")
         }
     }
 
@@ -115,49 +144,66 @@ struct CertificateLoader {
                 missing.append(names.certificate)
                 continue
             }
-            let certificateFile = directory.name(of: names.certificate)
             if let key = content(names.key, in: directory) {
-                return credentials(certificate, certificateFile, key, directory.name(of: names.key), purpose)
+                return credentials(certificate, directory, names.certificate, key, names.key, purpose)
             }
             // tls.crt may hold the key too.
             if PEM.holdsKey(certificate) {
-                return credentials(certificate, certificateFile, certificate, certificateFile, purpose)
+                return credentials(certificate, directory, names.certificate, certificate, names.certificate, purpose)
             }
             missing.append(names.key)
         }
         guard unreadableCount == before else { return nil }
         report(
+            .missing,
             "\(variable) (\(directory.path)) holds no certificate pair: tls.crt with tls.key, or certificate with "
                 + "private_key, must both exist (\(missing.joined(separator: " and ")) not found)")
         return nil
     }
 
     private mutating func credentials(
-        _ certificate: [UInt8], _ certificateFile: String, _ key: [UInt8], _ keyFile: String, _ purpose: PairPurpose
+        _ certificate: [UInt8], _ directory: CertificateDirectory, _ name: String, _ key: [UInt8], _ keyName: String,
+        _ purpose: PairPurpose
     ) -> Credentials? {
-        guard let chain = PEM.certificates(certificate), let first = chain.first,
+        let (certificateFile, keyFile) = (directory.name(of: name), directory.name(of: keyName))
+        guard let chain = certificates(certificate, certificateFile), let first = chain.first,
             let leaf = CertificateHandle(der: first)
-        else {
-            report("\(certificateFile) holds no PEM certificate, or a damaged one")
-            return nil
-        }
+        else { return nil }
         let check = PairCheck(file: certificateFile, purpose: purpose, now: now)
         var faults = check.faults(in: chain)
         for warning in check.warnings(of: leaf) { warn(warning) }
-        note(purpose.role, certificateFile, chain.compactMap { CertificateHandle(der: $0)?.summary })
+        note(purpose.role, directory, name, chain.compactMap { CertificateHandle(der: $0)?.summary })
         var keyDER: [UInt8] = []
         switch PEM.privateKey(key) {
         case .key(let handle) where handle.matches(leaf): keyDER = handle.der
         case .key:
             faults.append(
-                "the private key of \(keyFile) does not belong to the first certificate of \(certificateFile)")
-        case .absent: faults.append("\(keyFile) holds no PEM private key")
-        case .encrypted: faults.append("the private key of \(keyFile) is encrypted: store it without a pass phrase")
-        case .damaged: faults.append("the private key of \(keyFile) is damaged or of an unknown kind")
+                CertificateProblem(
+                    .wrongKey,
+                    "the private key of \(keyFile) does not belong to the first certificate of \(certificateFile)"))
+        case .absent where key.isEmpty: faults.append(CertificateProblem(.empty, "\(keyFile) is empty"))
+        case .absent: faults.append(CertificateProblem(.notPEM, "\(keyFile) holds no PEM private key"))
+        case .encrypted:
+            faults.append(
+                CertificateProblem(
+                    .encryptedKey, "the private key of \(keyFile) is encrypted: store it without a pass phrase"))
+        case .damaged:
+            faults.append(
+                CertificateProblem(.damaged, "the private key of \(keyFile) is damaged or of an unknown kind"))
         }
         ERR_clear_error()
         for fault in faults { report(fault) }
         return faults.isEmpty ? Credentials(chain: chain, privateKey: keyDER, leaf: leaf.summary) : nil
+    }
+
+    /// Reports why there are none.
+    private mutating func certificates(_ text: [UInt8], _ file: String) -> [[UInt8]]? {
+        do throws(PEM.Fault) {
+            return try PEM.readCertificates(text)
+        } catch {
+            report(CertificateProblem(error, of: file))
+            return nil
+        }
     }
 
     // MARK: trust
@@ -169,49 +215,26 @@ struct CertificateLoader {
         let before = unreadableCount
         for name in names {
             guard let text = content(name, in: directory) else { continue }
-            guard let found = PEM.certificates(text), !found.isEmpty else {
-                report("\(directory.name(of: name)) holds no PEM certificate, or a damaged one")
-                return nil
+            guard let found = certificates(text, directory.name(of: name)) else { return nil }
+            let anchors = found.compactMap(AnchorCheck.Anchor.init(der:))
+            note(role, directory, name, anchors.map(\.summary))
+            let check = AnchorCheck(file: directory.name(of: name), now: now)
+            if let fault = check.fault(of: anchors) {
+                report(fault)
+            } else {
+                for warning in check.warnings(of: anchors) { warn(warning) }
             }
-            let file = directory.name(of: name)
-            judge(found.compactMap(Anchor.init(der:)), file, role)
             return found
         }
         return unreadableCount == before ? [] : nil
     }
 
-    /// Parsing is what costs, and a bundle may be long: each is looked at once.
-    private struct Anchor {
-        let summary: CertificateSummary
-        let isAuthority: Bool
-
-        init?(der: [UInt8]) {
-            guard let certificate = CertificateHandle(der: der) else { return nil }
-            summary = certificate.summary
-            isAuthority = certificate.isAuthority
-        }
-    }
-
-    private mutating func judge(_ anchors: [Anchor], _ file: String, _ role: CertificateSurvey.Role) {
-        note(role, file, anchors.map(\.summary))
-        if let last = anchors.map(\.summary.notAfter).max(), last < now {
-            return report(
-                "every certificate of \(file) has expired, the last at \(Timestamp.text(seconds: last)): renew the "
-                    + "authority")
-        }
-        for anchor in anchors {
-            let (subject, end) = (anchor.summary.subject, anchor.summary.notAfter)
-            if end < now { warn("\(subject) of \(file) has expired at \(Timestamp.text(seconds: end)): remove it") }
-            if !anchor.isAuthority {
-                warn("\(subject) of \(file) is not the certificate of an authority: it vouches for itself only")
-            }
-        }
-    }
-
     private mutating func note(
-        _ role: CertificateSurvey.Role, _ file: String, _ certificates: [CertificateSummary]
+        _ role: CertificateSurvey.Role, _ directory: CertificateDirectory, _ name: String,
+        _ certificates: [CertificateSummary]
     ) {
-        survey.files.append(CertificateSurvey.File(role: role, path: file, certificates: certificates))
+        survey.files.append(
+            CertificateSurvey.File(role: role, directory: directory.path, name: name, certificates: certificates))
     }
 
     private mutating func content(_ name: String, in directory: CertificateDirectory) -> [UInt8]? {
@@ -220,7 +243,7 @@ struct CertificateLoader {
         case .absent: return nil
         case .unreadable(let why):
             unreadableCount += 1
-            report("\(directory.name(of: name)) cannot be read: \(why)")
+            report(.unreadable, "\(directory.name(of: name)) cannot be read: \(why)")
             return nil
         }
     }

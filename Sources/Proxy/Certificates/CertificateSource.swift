@@ -7,6 +7,8 @@ package struct CertificateSource: Sendable, Equatable {
     package var needsServer: Bool
     /// Outbound connections are made; without, a missing client pair is no problem.
     package var needsClient: Bool
+    /// Connections to servers are made with TLS: whoever has a client pair shows it there.
+    package var usesClient: Bool
 
     /// What names the one directory that is read, for a server that does not ask who its clients are.
     private(set) var onlyServer: String?
@@ -22,10 +24,13 @@ package struct CertificateSource: Sendable, Equatable {
         return source
     }
 
-    package init(_ directories: CertificateDirectories, needsServer: Bool, needsClient: Bool) {
+    package init(
+        _ directories: CertificateDirectories, needsServer: Bool, needsClient: Bool, usesClient: Bool = false
+    ) {
         self.directories = directories
         self.needsServer = needsServer
         self.needsClient = needsClient
+        self.usesClient = usesClient || needsClient
     }
 
     package init(_ configuration: Configuration) {
@@ -33,11 +38,12 @@ package struct CertificateSource: Sendable, Equatable {
         self.init(
             configuration.tls.directories,
             needsServer: configuration.inbound.listenPort != nil || isTransparent,
-            needsClient: isTransparent || configuration.outbound.proxyPort != nil)
+            needsClient: isTransparent || configuration.outbound.proxyPort != nil,
+            usesClient: configuration.inbound.upstream.scheme == .https)
     }
 
     /// Every name under which a file may matter.
-    private static let names = [
+    static let names = [
         "tls.crt", "tls.key", "certificate", "private_key", "ca-bundle.pem", "ca-bundle.crt", "ca.crt", "issuing_ca",
     ]
 

@@ -1,7 +1,4 @@
 extension CertificateSurvey {
-    /// A certificate that was issued so shortly before is refused where a clock is slow.
-    private static let freshSeconds: Int64 = 60
-
     /// When the next certificate begins to be valid; nil when all of them have.
     ///
     /// - Parameter now: seconds since the epoch.
@@ -9,27 +6,42 @@ extension CertificateSurvey {
         files.flatMap(\.certificates).map(\.notBefore).filter { $0 > now }.min()
     }
 
-    /// A sentence for each certificate that ends soon, or has begun so lately that a slow clock refuses it.
-    ///
-    /// Soon is when fewer than the given days are left, and less than a third of its life: a certificate of one day is
-    /// not renewed thirty days before its end.
+    /// A sentence for each certificate whose time is a matter of concern and no problem yet.
     ///
     /// - Parameter now: seconds since the epoch.
-    package func timeWarnings(now: Int64, days: Int) -> [String] {
+    package func timeWarnings(now: Int64, days: Int = CertificateSummary.warningDays) -> [String] {
         files.flatMap { file in
             file.certificates.compactMap { certificate in
-                let rest = certificate.notAfter - now
-                let life = certificate.notAfter - certificate.notBefore
-                if rest >= 0, rest < Int64(days) * 86_400, rest < life / 3 {
-                    return "\(certificate.subject) of \(file.path) expires at "
-                        + "\(Timestamp.text(seconds: certificate.notAfter)), in \(TimeSpan.text(seconds: rest)): renew it"
+                switch certificate.stage(now, days: days) {
+                case .early, .over: file.role.isTrust ? file.remark(on: certificate, now, days: days) : nil
+                case .fresh, .soon: file.remark(on: certificate, now, days: days)
+                case nil: nil
                 }
-                let age = now - certificate.notBefore
-                guard age >= 0, age < CertificateSurvey.freshSeconds else { return nil }
-                return
-                    "\(certificate.subject) of \(file.path) is valid since \(age) seconds only: a peer whose clock is "
-                    + "slower refuses it"
             }
+        }
+    }
+}
+
+extension CertificateSurvey.File {
+    /// What is to be said of the time of one of its certificates; nil for nothing.
+    func remark(
+        on certificate: CertificateSummary, _ now: Int64, days: Int = CertificateSummary.warningDays
+    ) -> String? {
+        guard let stage = certificate.stage(now, days: days) else { return nil }
+        let what = "\(certificate.subject) of \(path)"
+        switch stage {
+        case .early:
+            return "\(what) is not valid before \(Timestamp.text(seconds: certificate.notBefore)), and the clock says "
+                + Timestamp.text(seconds: now)
+        case .fresh:
+            return "\(what) is valid since \(now - certificate.notBefore) seconds only: a peer whose clock is slower "
+                + "refuses it"
+        case .soon:
+            return "\(what) expires at \(Timestamp.text(seconds: certificate.notAfter)), in "
+                + "\(TimeSpan.text(seconds: certificate.notAfter - now)): renew it"
+        case .over:
+            return "\(what) has expired at \(Timestamp.text(seconds: certificate.notAfter)): "
+                + (role.isTrust ? "remove it" : "renew it")
         }
     }
 }

@@ -19,7 +19,7 @@ package final class CertificateWatcher {
     /// By the wall clock, in seconds: when these files were loaded in vain, and when a certificate of theirs begins.
     private var triedAt = Int64.min
     private var nextStart: Int64?
-    private var expiry = ExpiryNotice()
+    private var notices = TimeNotices()
 
     private let lookMicroseconds: Int64
 
@@ -35,14 +35,15 @@ package final class CertificateWatcher {
         changed: @escaping (TLSMaterial) -> Void
     ) throws(SystemError) {
         status = MaterialStatus(
-            certificates.source, certificates.material, certificates.warnings, at: CertificateWatcher.now())
+            certificates.source, certificates.material, certificates.files, certificates.warnings,
+            at: CertificateWatcher.now())
         fingerprint = certificates.fingerprint
         self.reactor = reactor
         self.logger = logger
         self.lookMicroseconds = lookMicroseconds
         self.changed = changed
         do throws(SystemError) {
-            inotify = try Inotify(in: reactor) { [unowned self] in directoriesChanged() }
+            inotify = try Inotify(in: reactor) { [unowned self] in directoriesChanged($0) }
         } catch {
             logger.warning(
                 "changes of the certificate directories are noticed late: the kernel refuses to watch them",
@@ -62,8 +63,11 @@ package final class CertificateWatcher {
 
     // MARK: when
 
-    private func directoriesChanged() {
-        debounce.changed(at: reactor.now)
+    private func directoriesChanged(_ change: Inotify.Change) {
+        switch change {
+        case .whole: debounce.changed(at: reactor.now)
+        case .partial: debounce.written(at: reactor.now)
+        }
         setTimer()
     }
 
@@ -84,13 +88,12 @@ package final class CertificateWatcher {
     private func look() {
         let directories = status.source.directories
         // Watches first: what changes while the files are read is an event.
-        inotify?.watch(WatchPlan.requests([directories.server, directories.client, directories.ca]))
+        inotify?.watch(
+            WatchPlan.requests([directories.server, directories.client, directories.ca], CertificateSource.names))
         let found = status.source.fingerprint()
         if found != fingerprint || mayHaveBecomeValid { load() }
         fingerprint = found
-        for notice in expiry.notices(status.pairs, now: CertificateWatcher.now()) {
-            logger.warning("\(notice)")
-        }
+        for notice in notices.take(status.files, now: CertificateWatcher.now()) { logger.warning("\(notice)") }
         let isCalm = inotify != nil && status.problems.isEmpty
         nextLook = reactor.now + (isCalm ? lookMicroseconds : CertificateWatcher.retryMicroseconds)
         setTimer()
@@ -105,25 +108,26 @@ package final class CertificateWatcher {
 
     private func load() {
         let now = CertificateWatcher.now()
-        let survey = CertificateSurvey.take(status.source, now: now)
+        let survey = CertificateSurvey.take(status.source, now: now, inForce: status.files)
         guard var material = survey.material else {
             (triedAt, nextStart) = (now, survey.nextStart(after: now))
             status.failed(survey.problems, at: now)
             for problem in survey.problems {
                 logger.error(
-                    "certificates not reloaded, the old ones stay in force", metadata: ["reason": "\(problem)"])
+                    "certificates not reloaded, the old ones stay in force", metadata: ["reason": "\(problem.sentence)"]
+                )
             }
             return
         }
         let change = MaterialChange(from: status.material, to: material)
         guard !change.isEmpty else {
             if !status.problems.isEmpty { logger.info("certificates are whole again, and those in force") }
-            return status.confirmed(survey.warnings)
+            return status.confirmed(survey.files, survey.warnings)
         }
         // Who had a ticket under the old trust set must show a certificate that the new one accepts.
         if change.serverTrust.isEmpty { material.ticketKeys = status.material.ticketKeys }
         let warnings = survey.warnings + change.warnings
-        status.loaded(material, warnings, at: now)
+        status.loaded(material, survey.files, warnings, at: now)
         changed(material)
         var metadata = Logger.Metadata()
         for field in change.fields { metadata[field.name] = "\(field.text)" }

@@ -2,9 +2,38 @@ import COpenSSL
 
 /// Certificates and keys out of PEM text (RFC 7468).
 package enum PEM {
-    /// All certificates, as DER, in the order they stand; nil when something that begins as one is damaged.
+    /// Why a text gives no certificates.
+    enum Fault: Error, Equatable {
+        /// Not one byte.
+        case empty
+        /// Nothing in it begins as a certificate does.
+        case noCertificate
+        /// Cut off, or no base64 of a certificate; counted from one.
+        case damaged(number: Int)
+
+        /// - Parameter file: as messages name it.
+        func sentence(about file: String) -> String {
+            switch self {
+            case .empty: "\(file) is empty"
+            case .noCertificate: "\(file) holds no PEM certificate"
+            case .damaged(let number): "certificate \(number) of \(file) is damaged or cut off"
+            }
+        }
+    }
+
+    /// All certificates, as DER, in the order they stand; nil when there is none or one is damaged.
     package static func certificates(_ text: [UInt8]) -> [[UInt8]]? {
-        guard let memory = MemoryReader(text) else { return nil }
+        do throws(Fault) {
+            return try readCertificates(text)
+        } catch {
+            return nil
+        }
+    }
+
+    /// All certificates, as DER, in the order they stand: one at least, and each of them whole.
+    static func readCertificates(_ text: [UInt8]) throws(Fault) -> [[UInt8]] {
+        guard !text.isEmpty else { throw .empty }
+        guard let memory = MemoryReader(text) else { throw .noCertificate }
         var found: [[UInt8]] = []
         ERR_clear_error()
         while let raw = memory.nextCertificate() {
@@ -12,7 +41,27 @@ package enum PEM {
         }
         let isEnd = openssl_pem_is_end() == 1
         ERR_clear_error()
-        return isEnd ? found : nil
+        guard isEnd, !holdsUnfinishedBegin(text) else { throw .damaged(number: found.count + 1) }
+        guard !found.isEmpty else { throw .noCertificate }
+        return found
+    }
+
+    private static let begin = Array("-----BEGIN ".utf8)
+    private static let dashes = Array("-----".utf8)
+
+    /// Whether a line begins as an encapsulation boundary does and does not end as one (RFC 7468 section 3).
+    ///
+    /// OpenSSL takes such a line for a comment, and so a bundle for whole that was cut within it.
+    private static func holdsUnfinishedBegin(_ text: [UInt8]) -> Bool {
+        let lines = text.split(separator: 0x0a, omittingEmptySubsequences: false)
+        for line in lines where line.starts(with: begin) {
+            let end = line.lastIndex { $0 > 0x20 }.map { $0 + 1 } ?? line.startIndex
+            if end - line.startIndex < begin.count + dashes.count || !line[..<end].suffix(5).elementsEqual(dashes) {
+                return true
+            }
+        }
+        // Cut so early that it could be anything else too: only the last line can be.
+        return lines.last.map { !$0.isEmpty && begin.starts(with: $0) } ?? false
     }
 
     /// A certificate in DER as text, its lines of 64 digits.

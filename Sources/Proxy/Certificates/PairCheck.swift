@@ -34,13 +34,15 @@ struct PairCheck {
     /// Seconds since the epoch.
     let now: Int64
 
-    /// A sentence for each fault of a chain whose leaf comes first.
-    func faults(in chain: [[UInt8]]) -> [String] {
+    /// The faults of a chain whose leaf comes first.
+    func faults(in chain: [[UInt8]]) -> [CertificateProblem] {
         guard let first = chain.first, let leaf = CertificateHandle(der: first) else { return [] }
         var faults = validity(of: leaf.summary, "the certificate of \(file)")
         if !leaf.mayServe(as: purpose.number) {
             faults.append(
-                "the certificate of \(file) lacks the extended key usage \(purpose.keyUsage): issue it with it")
+                CertificateProblem(
+                    .wrongUsage,
+                    "the certificate of \(file) lacks the extended key usage \(purpose.keyUsage): issue it with it"))
         }
         for index in chain.indices.dropFirst() {
             guard let issuer = CertificateHandle(der: chain[index]),
@@ -50,8 +52,10 @@ struct PairCheck {
             faults += validity(of: issuer.summary, "certificate \(index + 1) of \(file) (\(subject))")
             if !issued.isIssued(by: issuer) {
                 faults.append(
-                    "certificate \(index + 1) of \(file) (\(subject)) did not issue the one before it: put the leaf "
-                        + "first and its issuers after it, each the issuer of the one before")
+                    CertificateProblem(
+                        .chain,
+                        "certificate \(index + 1) of \(file) (\(subject)) did not issue the one before it: put the leaf "
+                            + "first and its issuers after it, each the issuer of the one before"))
             }
         }
         return faults
@@ -76,14 +80,18 @@ struct PairCheck {
         return warnings
     }
 
-    private func validity(of summary: CertificateSummary, _ what: String) -> [String] {
+    private func validity(of summary: CertificateSummary, _ what: String) -> [CertificateProblem] {
         if summary.notAfter < now {
-            return ["\(what) expired at \(Timestamp.text(seconds: summary.notAfter)): renew it"]
+            let end = Timestamp.text(seconds: summary.notAfter)
+            return [CertificateProblem(.expired, "\(what) expired at \(end): renew it")]
         }
         if summary.notBefore > now {
             let start = Timestamp.text(seconds: summary.notBefore)
             return [
-                "\(what) is not valid before \(start), and the clock says \(Timestamp.text(seconds: now)): set the clock, or wait"
+                CertificateProblem(
+                    .notYetValid,
+                    "\(what) is not valid before \(start), and the clock says \(Timestamp.text(seconds: now)): set the "
+                        + "clock, or wait")
             ]
         }
         return []

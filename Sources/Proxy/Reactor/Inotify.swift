@@ -13,9 +13,17 @@ struct WatchRequest: Equatable {
 /// may have changed.
 final class Inotify: EventHandler {
     private let descriptor: Descriptor
-    private let changed: () -> Void
+    private let changed: (Change) -> Void
     /// By the kernel's number of a watch.
     private var watches: [CInt: Interest] = [:]
+
+    /// What kind of change it was.
+    enum Change {
+        /// A file is there, gone or closed by its writer.
+        case whole
+        /// A writer is at work and may not be done.
+        case partial
+    }
 
     private enum Interest {
         case everything
@@ -39,12 +47,11 @@ final class Inotify: EventHandler {
         }
     }
 
-    /// Whole files only: a writer at work sends no event before it closes the file.
     private static let ofEntries = UInt32(
-        IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB)
+        IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB)
     private static let ofItself = UInt32(IN_DELETE_SELF | IN_MOVE_SELF)
 
-    init(in reactor: Reactor, changed: @escaping () -> Void) throws(SystemError) {
+    init(in reactor: Reactor, changed: @escaping (Change) -> Void) throws(SystemError) {
         descriptor = Descriptor(owning: try SystemError.check("inotify_init1", linux_inotify()))
         self.changed = changed
         super.init()
@@ -68,18 +75,19 @@ final class Inotify: EventHandler {
 
     override func ready(_ readiness: Readiness) {
         var buffer = [UInt8](repeating: 0, count: 16_384)
-        var matters = false
+        var last: Change?
         while true {
             let count = unsafe linux_inotify_read(descriptor.raw, &buffer, buffer.count)
             guard count > 0 else { break }
-            if concerns(buffer, count: Int(count)) { matters = true }
+            last = change(in: buffer, count: Int(count)) ?? last
         }
-        if matters { changed() }
+        if let last { changed(last) }
     }
 
-    private func concerns(_ events: [UInt8], count: Int) -> Bool {
+    /// The last that matters: a writer that has closed its file is done, whatever came before.
+    private func change(in events: [UInt8], count: Int) -> Change? {
         var offset = 0
-        var found = false
+        var found: Change?
         unsafe events.withUnsafeBytes { bytes in
             var (watch, kinds): (CInt, UInt32) = (0, 0)
             var name: UnsafePointer<CChar>?
@@ -88,7 +96,7 @@ final class Inotify: EventHandler {
             {
                 offset = next
                 let entry = unsafe name.map { unsafe String(cString: $0) } ?? ""
-                if matters(watch, kinds, entry) { found = true }
+                if matters(watch, kinds, entry) { found = kinds & UInt32(IN_MODIFY) == 0 ? .whole : .partial }
             }
         }
         return found

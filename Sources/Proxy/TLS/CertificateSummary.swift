@@ -22,11 +22,6 @@ package struct CertificateSummary: Sendable, Equatable {
     /// Subject and issuer are the same (RFC 5280 section 3.2).
     package var isSelfIssued: Bool { subject == issuer }
 
-    /// Less than a fifth of its life is left. Who renews by a clock does so at a third at the latest.
-    ///
-    /// - Parameter now: seconds since the epoch.
-    package func expiresSoon(_ now: Int64) -> Bool { (notAfter - now) < (notAfter - notBefore) / 5 }
-
     package var names: [String] { uriNames + dnsNames + addresses.map(\.description) }
 
     /// One URI or DNS name matches one glob; case matters in URIs only (RFC 4343).

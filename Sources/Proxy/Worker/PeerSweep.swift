@@ -18,6 +18,8 @@ final class PeerSweep {
     /// Passes that begin before then look at chains: a handshake that began under the old trust may end a little later.
     private var looksAtChainsUntil = Int64.min
     private var looksAtChains = false
+    /// When the first of those that are ending is cut.
+    private var nextCut = Int64.max
     private var endedInPass = (expired: 0, distrusted: 0, cut: 0)
 
     static let passMicroseconds: Int64 = 5_000_000
@@ -48,6 +50,7 @@ final class PeerSweep {
     private func slice() {
         if rest.isEmpty {
             rest = worker.channels[...]
+            nextCut = .max
             looksAtChains = worker.now < looksAtChainsUntil
         }
         let wallSeconds = linux_wall_microseconds() / 1_000_000
@@ -56,14 +59,17 @@ final class PeerSweep {
         guard rest.isEmpty else { return timer.set(after: PeerSweep.sliceMicroseconds) }
         rest = []  // an empty slice would hold on to all that it once had
         passEnded()
-        timer.set(after: PeerSweep.passMicroseconds)
+        timer.set(after: min(PeerSweep.passMicroseconds, max(PeerSweep.sliceMicroseconds, nextCut - worker.now)))
     }
 
     /// Answers what that cost, in looks.
     private func judge(_ channel: Channel, _ wallSeconds: Int64) -> Int {
         guard channel.isOpen, channel.isTLS else { return 0 }
         if channel.isEnding {
-            guard channel.endsAt <= worker.now else { return 0 }
+            guard channel.endsAt <= worker.now else {
+                nextCut = min(nextCut, channel.endsAt)
+                return 0
+            }
             endedInPass.cut += 1
             worker.counters.peersCut += 1
             channel.giveUp(.peerOutlived)
@@ -89,7 +95,9 @@ final class PeerSweep {
     }
 
     private func end(_ channel: Channel) {
-        channel.end(at: worker.now + graceMicroseconds)
+        let time = worker.now + graceMicroseconds
+        nextCut = min(nextCut, time)
+        channel.end(at: time)
     }
 
     private func passEnded() {

@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from .proxy import REPOSITORY
+from .proxy import REPOSITORY, Proxy
 
 SUMMARY = re.compile(
     r"^requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout",
@@ -39,12 +40,14 @@ class Load:
         self.environment = os.environ | {
             "LD_PRELOAD": str(shim), "BENCH_CLIENT_CERT": str(pair / "tls.crt"), "BENCH_CLIENT_KEY": str(pair / "tls.key")}
         self.total = self.succeeded = 0
+        self.seconds = 0.0
         self.faults: list[str] = []
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.work)
         self.thread.start()
 
     def work(self) -> None:
+        started = time.monotonic()
         while not self.stopping.is_set():
             done = subprocess.run(
                 self.command, env=self.environment, capture_output=True, text=True, timeout=120)
@@ -54,10 +57,49 @@ class Load:
                 return
             self.total += int(found[1])
             self.succeeded += int(found[2])
+            self.seconds = time.monotonic() - started
             if found[1] != found[2]:
                 self.faults.append(found[0])
 
+    @property
+    def rate(self) -> float:
+        """Successes a second, with the time between rounds."""
+        return self.succeeded / self.seconds
+
     def stop(self) -> None:
         """Waits for the round that runs."""
+        self.stopping.set()
+        self.thread.join()
+
+
+class Trickle:
+    """A few requests at a time in a thread, over a connection that stays and over new ones, until it is stopped."""
+
+    def __init__(self, proxy: Proxy):
+        self.proxy = proxy
+        self.succeeded = 0
+        self.faults: list[str] = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+
+    def work(self) -> None:
+        try:
+            with self.proxy.connect() as standing:
+                while not self.stopping.wait(0.01):
+                    with self.proxy.connect() as fresh:
+                        for client in (standing, fresh):
+                            answer = client.request("/status/200")
+                            if answer.status == 200:
+                                self.succeeded += 1
+                            else:
+                                self.faults.append(f"{answer.status} {answer.body!r}")
+        except Exception as error:
+            self.faults.append(repr(error))
+
+    def __enter__(self) -> Trickle:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.stopping.set()
         self.thread.join()

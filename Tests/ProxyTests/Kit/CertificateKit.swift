@@ -77,7 +77,17 @@ struct Authority: Sendable {
         pair = Mint.issue(request, by: nil)
     }
 
-    private init(pair: IssuedPair) { self.pair = pair }
+    init(pair: IssuedPair) { self.pair = pair }
+
+    /// The same name and key under another certificate.
+    func renewed(_ change: (inout CertificateRequest) -> Void) -> Authority {
+        var request = CertificateRequest("")
+        request.subject = [("CN", CertificateHandle(der: pair.certificate)?.summary.commonName ?? "")]
+        request.isAuthority = true
+        request.usages = []
+        change(&request)
+        return Authority(pair: Mint.issue(request, by: nil, key: PrivateKeyHandle(der: pair.key)))
+    }
 
     func issue(_ commonName: String, _ change: (inout CertificateRequest) -> Void = { _ in }) -> IssuedPair {
         var request = CertificateRequest(commonName)
@@ -106,8 +116,12 @@ enum PEMText {
 }
 
 private enum Mint {
-    static func issue(_ request: CertificateRequest, by issuer: IssuedPair?) -> IssuedPair {
-        guard let key = makeKey(request.key), let raw = unsafe X509_new() else { preconditionFailure("no key") }
+    static func issue(
+        _ request: CertificateRequest, by issuer: IssuedPair?, key given: consuming PrivateKeyHandle? = nil
+    ) -> IssuedPair {
+        guard let key = given ?? makeKey(request.key), let raw = unsafe X509_new() else {
+            preconditionFailure("no key")
+        }
         let certificate = unsafe CertificateHandle(owning: raw)
         unsafe X509_set_version(raw, 2)
         unsafe ASN1_INTEGER_set_uint64(X509_get_serialNumber(raw), request.serial)

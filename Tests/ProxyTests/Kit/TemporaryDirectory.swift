@@ -29,6 +29,10 @@ final class TemporaryDirectory {
         }
     }
 
+    func remove(_ name: String) { _ = unsafe Glibc.remove("\(path)/\(name)") }
+
+    func makePipe(_ name: String) { _ = unsafe mkfifo(made(name), 0o600) }
+
     func makeDirectory(_ name: String) { _ = unsafe mkdir(made(name), 0o700) }
 
     /// Makes the link, or swaps it for what is there, as the kubelet does.
