@@ -115,7 +115,7 @@ private final class Peer {
     private func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: [UInt8]) {
         switch event {
         case .head(let slot, let range, let endsStream): headCame(slot, Array(text[range]), endsStream)
-        case .headTooLarge(let slot), .headMalformed(let slot):
+        case .headTooLarge(let slot, _), .headMalformed(let slot):
             open(slot)
             guard role == .server, streams[slot]?.hasAnswered == false else { break }
             session.answer(slot, block([":status": "431"]), endsStream: true)
