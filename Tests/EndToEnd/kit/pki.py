@@ -50,7 +50,7 @@ class Pair:
 class Authority:
     """A certificate authority that issues whatever a test asks for."""
 
-    def __init__(self, name: str = "Test CA", key: ec.EllipticCurvePrivateKey | None = None):
+    def __init__(self, name: str = "Test CA", key: ec.EllipticCurvePrivateKey | None = None, *, days: int = 365):
         self.name = name
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -58,7 +58,7 @@ class Authority:
             x509.CertificateBuilder()
             .subject_name(subject).issuer_name(subject).public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now() - timedelta(days=2)).not_valid_after(now() + timedelta(days=365))
+            .not_valid_before(now() - timedelta(days=2)).not_valid_after(now() + timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
