@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kit.monitor import metrics
+from kit.moves import Bench
 from kit.process import Process, wait_until
 from kit.proxy import Identities, Proxy, shared_binary
 from kit.transparent import PodPair
@@ -109,6 +110,12 @@ def start_upstream() -> Iterator[Callable[..., Upstream]]:
     yield start
     for upstream in started:
         upstream.close()
+
+
+@pytest.fixture
+def bench(start_proxy, start_upstream, identities, directory, app, request) -> Bench:
+    """What makes metrics move."""
+    return Bench(start_proxy, start_upstream, identities, directory, app, request.getfixturevalue)
 
 
 @pytest.fixture(scope="session")

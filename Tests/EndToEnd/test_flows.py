@@ -142,6 +142,44 @@ def test_a_listener_that_does_not_read_loses_lines_and_nobody_waits(start_proxy)
         quick.stream.shutdown(socket.SHUT_RDWR)
 
 
+def test_what_a_worker_drops_is_told_too(start_proxy):
+    """More in one turn than a worker may have under way: every line is heard, or counted in a line that is."""
+    forward = ForwardProxy(start_proxy, ENABLE_METRICS="true", WORKER_THREADS="1", ACCESS_LOG="off")
+    proxy, each, clients = forward.proxy, 4_000, 6
+    heads = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n" * each  # 400: a proxy wants to be told where to
+
+    def ask() -> None:
+        with forward.connect() as client:
+            client.send(heads[:28])
+            client.response()  # the connection stands before the flood
+            start.wait()
+            sending = threading.Thread(target=client.send, args=(heads[28:],))
+            sending.start()
+            for _ in range(each - 1):
+                client.response()
+            sending.join()
+
+    with Listener(proxy, "?direction=outbound") as listener, Listener(proxy) as first:
+        hears(proxy, first)
+        first.close()
+        start = threading.Barrier(clients)
+        flood = [threading.Thread(target=ask) for _ in range(clients)]
+        for thread in flood:
+            thread.start()
+        heard = dropped = 0
+        while heard + dropped < each * clients:
+            line = listener.next()
+            if "dropped" in line:
+                dropped += line["dropped"]
+            else:
+                heard += 1
+        for thread in flood:
+            thread.join()
+    assert heard + dropped == each * clients
+    assert dropped > 0 and heard > 0
+    assert metrics(proxy).value("sidecar_flow_lines_dropped_total") >= dropped
+
+
 def test_there_is_room_for_some_listeners_and_for_probes_always(start_proxy):
     proxy = start_proxy()
     listeners = [Listener(proxy) for _ in range(9)]

@@ -113,6 +113,20 @@ def test_dashboard_and_alerts_use_labels_and_values_that_exist(page):
                 assert set(wanted) <= values, f"{where}: {name} has no {label} {value}"
 
 
+def test_each_role_of_certificates_has_an_alert_while_there_is_time(page):
+    family = page.families["sidecar_certificate_expiry_timestamp_seconds"]
+    roles = {dict(labels)["role"] for _, labels in family.samples}
+    assert roles == {"server", "client", "client_ca", "server_ca"}
+    ahead = " ".join(text for text in expressions().values() if family.name in text and "- time() <" in text)
+    assert {role for matcher in re.findall(r'role=~"([^"]*)"', ahead) for role in matcher.split("|")} == roles
+
+
+def test_probes_are_no_plaintext_that_alarms(page):
+    labels = [dict(labels) for _, labels in page.families["sidecar_plaintext_requests_total"].samples]
+    assert {each["verdict"] for each in labels} == {"allowed", "probe", "refused"}
+    assert 'verdict="allowed"' in expressions()["alert SidecarPlaintext"]
+
+
 def test_each_metric_is_on_the_dashboard_or_has_a_reason(page):
     shown = " ".join(expressions().values())
     hidden = {"process_virtual_memory_bytes", "process_max_fds", "process_start_time_seconds"}

@@ -46,8 +46,8 @@ def refused(probed) -> float:
     return metrics(probed.pod).value("sidecar_plaintext_requests_total", verdict="refused")
 
 
-def allowed(probed) -> float:
-    return metrics(probed.pod).value("sidecar_plaintext_requests_total", verdict="allowed")
+def answered(probed) -> float:
+    return metrics(probed.pod).value("sidecar_plaintext_requests_total", verdict="probe")
 
 
 def checked(probed, family="ipv4", service=b"\x0a\x02db", **options) -> bytes:
@@ -118,12 +118,12 @@ def test_metadata_of_a_stranger_does_not_reach_the_application(probed):
 
 
 def test_it_is_counted_and_logged(probed):
-    before = allowed(probed)
+    before = answered(probed)
     with connect(probed, HTTP) as client:
         client.send(GOOD)
         assert client.response().status == 200
     assert checked(probed) == "answer 0801"
-    assert allowed(probed) == before + 2
+    assert answered(probed) == before + 2
     assert any('"application probed"' in line and "livez" in line for line in probed.sidecar.stdout.splitlines())
 
 

@@ -112,15 +112,21 @@ private final class Peer {
         }
     }
 
+    private func refuse(_ slot: HTTP2Slot) {
+        open(slot)
+        guard role == .server, streams[slot]?.hasAnswered == false else { return }
+        session.answer(slot, block([":status": "431"]), endsStream: true)
+        streams[slot]?.hasAnswered = true
+        streams[slot]?.isSent = true
+    }
+
     private func happened(_ event: HTTP2Event, _ bytes: Span<UInt8>, _ text: [UInt8]) {
         switch event {
         case .head(let slot, let range, let endsStream): headCame(slot, Array(text[range]), endsStream)
-        case .headTooLarge(let slot), .headMalformed(let slot):
-            open(slot)
-            guard role == .server, streams[slot]?.hasAnswered == false else { break }
-            session.answer(slot, block([":status": "431"]), endsStream: true)
-            streams[slot]?.hasAnswered = true
-            streams[slot]?.isSent = true
+        case .headTooLarge(let slot, let range):
+            hold(range.upperBound <= text.count, "a head beyond the text")
+            refuse(slot)
+        case .headMalformed(let slot): refuse(slot)
         case .trailers(let slot, let range):
             hold(streams[slot]?.isReceived == false, "trailers after the end")
             streams[slot]?.isReceived = true

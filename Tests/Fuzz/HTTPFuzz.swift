@@ -43,6 +43,7 @@ private func fuzzRequest(_ input: [UInt8], _ split: Int, _ choices: Choices) {
     } else if case .failed = first {
         hold(outcome != .complete, "the beginning is refused and the whole is not")
     }
+    checkLine(input, outcome)
     guard outcome == .complete, head.method != .connect else { return }
 
     var rewrite = RequestRewrite()
@@ -58,6 +59,20 @@ private func fuzzRequest(_ input: [UInt8], _ split: Int, _ choices: Choices) {
     rewrite.write(head, from: input.span, requestID: head.needsRequestID ? Array("id".utf8) : [], into: writer)
     let body = relay(input, from: head.byteCount, head.framing, inChunks: head.framing == .chunked, writer)
     check(writer.bytes, head, input, rewrite, body)
+}
+
+/// What is told of a refused head lies in its own bytes, whatever the parser has read before.
+private func checkLine(_ input: [UInt8], _ outcome: ParseOutcome) {
+    let before = Array("DELETE http://another.test/\(String(repeating: "a", count: 1_000)) HTTP/1.1\r\nHost: ".utf8)
+    var parser = RequestParser(limits: small)
+    _ = parser.parse((before + Array("another.test\r\n\r\n".utf8)).span, resumingAt: 0)
+    guard let line = parser.line(of: input.span) else {
+        return hold(outcome != .complete, "a whole head without a request line")
+    }
+    for range in [line.methodRange, line.pathAndQuery, line.authority] {
+        hold(range.range.upperBound <= input.count, "a request line beyond its head")
+    }
+    hold(line.methodRange.range.upperBound < input.count && !line.methodRange.isEmpty, "a request line without a method")
 }
 
 /// The bytes sent on hold this request and nothing after it.

@@ -78,6 +78,7 @@ import Testing
         counters.upgraded(true, after: 5)
         counters.plaintext.learn(80)
         counters.plaintext.allowed(80)
+        counters.plaintext.probed(80)
         counters.plaintext.refused(81)
         counters.retries += 1
         counters.http2Violations += 1
@@ -139,5 +140,42 @@ import Testing
         sum.add(ports)
         #expect(sum.portCount == PortCounters.maximumPorts)
         #expect(sum.total.allowed == 1_000, "what finds no row is counted with the others")
+    }
+
+    private func counters(_ ports: ClosedRange<UInt16>) -> Counters {
+        var counters = Counters()
+        for port in ports {
+            counters.plaintext.learn(port)
+            counters.plaintext.allowed(port)
+            counters.plaintext.probed(port)
+            counters.plaintext.refused(port)
+        }
+        return counters
+    }
+
+    private func rows(_ ports: PortCounters) -> [UInt16: UInt64] {
+        var rows: [UInt16: UInt64] = [0: ports.others.allowed]
+        for index in 0..<ports.portCount { rows[ports.rows[index].port] = ports.rows[index].allowed }
+        return rows
+    }
+
+    /// Whichever worker learns of another port, and in whatever order their counts are added.
+    @Test func aRowOfTheSumStaysForGood() throws {
+        let surveys = try WorkerSurveys(in: Reactor())
+        surveys.counted(0, counters(100...119))
+        surveys.counted(1, counters(200...219))
+        var before = rows(surveys.total.plaintext)
+        #expect(before.count == PortCounters.maximumPorts + 1)
+        for last in UInt16(120)...140 {
+            for worker in [0, 1] {
+                surveys.counted(worker, worker == 0 ? counters(100...last) : counters(200...last + 100))
+                let after = rows(surveys.total.plaintext)
+                for (port, count) in before { #expect(try #require(after[port]) >= count, "\(port)") }
+                #expect(after.count == before.count)
+                before = after
+            }
+        }
+        let total = surveys.total.plaintext.total
+        #expect((total.allowed, total.probes, total.refused) == (82, 82, 82))
     }
 }

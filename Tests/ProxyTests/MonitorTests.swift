@@ -55,11 +55,32 @@ import Testing
             tap.append(flow)
         }
         #expect(!tap.hasRoom)
-        #expect(tap.takeBatch().count == FlowTap.window)
-        #expect(tap.takeBatch().isEmpty)
+        #expect(tap.takeBatch()?.flows.count == FlowTap.window)
+        #expect(tap.takeBatch() == nil)
         #expect(!tap.hasRoom, "they are on their way")
         tap.taken(1)
         #expect(tap.hasRoom)
+    }
+
+    @Test func aTapTellsWhatItDroppedOnceThereIsRoom() throws {
+        var tap = FlowTap()
+        tap.open()
+        let flow = try flow()
+        for _ in 0..<FlowTap.window { tap.append(flow) }
+        for _ in 0..<3 { tap.miss() }
+        var batch = tap.takeBatch()
+        let full = try #require(batch)
+        #expect((full.flows.count, full.missed) == (FlowTap.window, 0), "they came before what was dropped")
+        #expect(tap.takeBatch() == nil, "no word at every turn while there is no room")
+        tap.taken(FlowTap.window)
+        batch = tap.takeBatch()
+        let rest = try #require(batch)
+        #expect((rest.flows.count, rest.missed) == (0, 3))
+        #expect(tap.takeBatch() == nil)
+        tap.miss()
+        tap.close()
+        tap.open()
+        #expect(tap.takeBatch() == nil, "nobody listened then who listens now")
     }
 
     // MARK: requests

@@ -14,8 +14,9 @@ final class FlowHub {
         subscriptions.count < FlowHub.maximumListeners ? FlowSubscription(filter, self) : nil
     }
 
-    func publish(_ flows: [Flow]) {
-        for subscription in subscriptions { subscription.offer(flows) }
+    /// - Parameter missed: how many a worker has dropped before these; nobody knows which filters would have let them by.
+    func publish(_ flows: [Flow], missed: Int) {
+        for subscription in subscriptions { subscription.offer(flows, missed: missed) }
     }
 
     fileprivate func started(_ subscription: FlowSubscription) {
@@ -56,9 +57,12 @@ final class FlowSubscription: ServiceStream {
         hub.stopped(self)
     }
 
-    fileprivate func offer(_ flows: [Flow]) {
+    fileprivate func offer(_ flows: [Flow], missed: Int) {
         guard let channel, channel.isOpen else { return }
+        lost += missed
         var lines: [UInt8] = []
+        // With lines still in the queue, the reader hears of it when it has taken them.
+        if channel.queuedBytes == 0 { lines = takeLoss() }
         for flow in flows where filter.admits(flow) {
             if channel.queuedBytes + lines.count > FlowSubscription.maximumQueuedBytes {
                 lost += 1
@@ -71,12 +75,15 @@ final class FlowSubscription: ServiceStream {
     }
 
     /// The reader has taken everything.
-    override func drained() {
-        guard lost > 0 else { return }
+    override func drained() { send(takeLoss()) }
+
+    /// The line that says how many are missing; nothing when none are.
+    private func takeLoss() -> [UInt8] {
+        guard lost > 0 else { return [] }
         var json = JSONWriter()
         json.object { $0.field("dropped", Int64(lost)) }
         lost = 0
-        send(json.bytes + [0x0a])
+        return json.bytes + [0x0a]
     }
 
     private func send(_ lines: [UInt8]) {

@@ -41,7 +41,7 @@ struct MetricsPage {
         counter("outbound_requests_total", "HTTP requests of the application.", counters.requests[out], &text)
         counter(
             "outbound_request_failures_total",
-            "HTTP requests of the application without a whole answer of the destination.",
+            "HTTP requests of the application that ended without a whole answer of the destination.",
             counters.outboundFailures, &text)
         counter(
             "outbound_connect_success_total", "CONNECT requests whose connection was made.",
@@ -184,12 +184,15 @@ struct MetricsPage {
         )
         let plaintext = counters.plaintext
         for index in 0..<plaintext.portCount {
-            let row = plaintext.rows[index]
-            text.sample(row.allowed, ("port", "\(row.port)"), ("verdict", "allowed"))
-            text.sample(row.refused, ("port", "\(row.port)"), ("verdict", "refused"))
+            write(plaintext.rows[index], "\(plaintext.rows[index].port)", to: &text)
         }
-        text.sample(plaintext.others.allowed, ("port", "other"), ("verdict", "allowed"))
-        text.sample(plaintext.others.refused, ("port", "other"), ("verdict", "refused"))
+        write(plaintext.others, "other", to: &text)
+    }
+
+    private func write(_ row: PortCounters.Row, _ port: String, to text: inout MetricsText) {
+        text.sample(row.allowed, ("port", port), ("verdict", "allowed"))
+        text.sample(row.probes, ("port", port), ("verdict", "probe"))
+        text.sample(row.refused, ("port", port), ("verdict", "refused"))
     }
 
     // MARK: the process

@@ -12,6 +12,8 @@ final class WorkerSurveys {
     private var running: Set<Int> = []
     /// What each worker has counted, as far as is known: sums must not shrink when one is too busy to answer.
     private var known: [Int: Counters] = [:]
+    /// The ports that have a row in the sum. Kept, since a row that was shown once must not be counted with the others later.
+    private var ports = PortCounters()
     private var omitted = 0
     private var isLimitSet = false
     /// Sends a question to one worker.
@@ -39,6 +41,7 @@ final class WorkerSurveys {
     /// The sum of all that is known.
     var total: Counters {
         var sum = Counters()
+        sum.plaintext = ports
         for counters in known.values { sum.add(counters) }
         return sum
     }
@@ -79,6 +82,7 @@ final class WorkerSurveys {
 
     func counted(_ worker: Int, _ counters: Counters) {
         known[worker] = counters
+        ports.learn(portsOf: counters.plaintext)
         for running in counts { running.survey.answered(worker, counters) }
         counts.removeAll { $0.survey.isOver }
     }

@@ -47,8 +47,9 @@ class Exchange: ChannelUser {
     func flushAnswer() -> Bool { preconditionFailure("abstract") }
     /// The answer is complete and flushed; the exchange is over.
     func answerEnded() { preconditionFailure("abstract") }
-    /// Answers with an error of the proxy's own instead of the upstream's answer, of which nothing was written yet.
-    func writeError(_ status: UInt16, _ reason: StaticString) { preconditionFailure("abstract") }
+    /// Answers with an error of the proxy's own instead of the upstream's answer, of which nothing was written yet; returns
+    /// how many bytes its body has.
+    func writeError(_ status: UInt16, _ reason: StaticString) -> Int { preconditionFailure("abstract") }
     /// Ends an answer in the middle, so that the client can tell that it is not whole (RFC 9112 section 8).
     func cutAnswer(_ failure: UpstreamFailure) { preconditionFailure("abstract") }
     /// The upstream takes no more for now.
@@ -91,7 +92,6 @@ class Exchange: ChannelUser {
 
         switch method == .connect ? routing.connect(head, in: bytes) : routing.route(head, in: bytes) {
         case .refuse(let status, let reason):
-            if direction == .outbound { worker.counters.outboundFailures += 1 }
             refuse(status, reason, flag: "NR")
             return false
         case .tunnel(let tunnel):
@@ -233,7 +233,7 @@ class Exchange: ChannelUser {
 
     /// The upstream has given its whole answer and is no longer part of this.
     final func answerIsWhole() {
-        finishRecord()
+        finishRecord(.answered)
         upstream = nil
         answerEnded()
     }
@@ -273,10 +273,9 @@ class Exchange: ChannelUser {
         }
         record.flags = failure.flag
         record.reason = failure.sentence
-        if direction == .outbound { worker.counters.outboundFailures += 1 }
         worker.explain(failure, record)
         guard !answerHasBegun else {
-            finishRecord()
+            finishRecord(.failed)
             return cutAnswer(failure)
         }
         refuse(failure.status, failure.answer, flag: failure.flag)
@@ -296,11 +295,15 @@ class Exchange: ChannelUser {
         record.begin(at: worker.now)
         if worker.keepsTexts { record.describe(head, bytes, madeID: []) }
         record.flags = "DC"
-        finishRecord()
+        finishRecord(.failed)
     }
 
     /// Answers bytes that are no request.
-    final func refuseMalformed(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
+    ///
+    /// - Parameter line: where the request line lies, if that much is known: the parser has found it.
+    final func refuseMalformed(
+        _ status: UInt16, _ reason: StaticString, flag: StaticString, line: RequestParser.Line?, in bytes: Span<UInt8>
+    ) {
         method = .get
         isGRPC = false
         mayUpgrade = false
@@ -308,6 +311,10 @@ class Exchange: ChannelUser {
         answerHasBegun = false
         requestIsWhole = false
         record.begin(at: worker.now)
+        if let line {
+            method = line.method
+            if worker.keepsTexts { record.describe(line, bytes) }
+        }
         refuse(status, reason, flag: flag)
     }
 
@@ -319,13 +326,10 @@ class Exchange: ChannelUser {
         record.status = status
         record.flags = flag
         answerHasBegun = true
-        if method != .head {
-            answerBytes = UInt64(reason.utf8CodeUnitCount + 1)
-            worker.counters.sentDown(direction, Int(answerBytes))
-        }
-        writeError(status, reason)
+        // In the log only: the counters tell what the two ends have said to each other.
+        answerBytes = UInt64(writeError(status, reason))
         guard flushAnswer() else { return downstreamFailed() }
-        finishRecord()
+        finishRecord(.failed)
         answerEnded()
     }
 
@@ -341,21 +345,31 @@ class Exchange: ChannelUser {
 
     final var hasUpstream: Bool { upstream != nil || isWaiting }
 
-    /// - Parameter asTunnel: the request got what it wanted, another protocol.
-    final func finishRecord(asTunnel: Bool = false) {
-        if direction == .outbound, record.isRunning { noteAttempt(asTunnel) }
+    /// What a request has come to.
+    enum Ending {
+        /// The client was given the upstream's whole answer.
+        case answered
+        /// It got what it wanted, another protocol.
+        case tunnelled
+        case failed
+    }
+
+    /// Counts and logs the request's end. Every request comes here once.
+    final func finishRecord(_ ending: Ending) {
+        if direction == .outbound, record.isRunning { note(ending) }
         record.bytesSent = answerBytes
         if let remote = upstream?.remote ?? tunnel?.remote { record.upstream = remote }
         worker.log(record)
         record.reset()
     }
 
-    private final func noteAttempt(_ stands: Bool) {
+    private final func note(_ ending: Ending) {
+        if ending == .failed { worker.counters.outboundFailures += 1 }
         let duration = worker.now - record.startedAt
         if method == .connect {
-            worker.counters.connected(stands, after: duration)
+            worker.counters.connected(ending == .tunnelled, after: duration)
         } else if mayUpgrade {
-            worker.counters.upgraded(stands, after: duration)
+            worker.counters.upgraded(ending == .tunnelled, after: duration)
         }
     }
 }

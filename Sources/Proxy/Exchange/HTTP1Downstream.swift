@@ -117,7 +117,7 @@ final class HTTP1Downstream: Exchange {
             scanned = rest.count
             return nil
         case .failed(let error):
-            answerMalformed(error.status, error.sentence, flag: "DPE")
+            answerMalformed(error.status, error.sentence, flag: "DPE", rest)
             return nil
         case .complete:
             scanned = 0
@@ -172,7 +172,7 @@ final class HTTP1Downstream: Exchange {
         switch phase {
         case .awaitingRequest:
             if carry.isEmpty { return closeGently() }
-            answerMalformed(400, "the connection ended in the middle of a request", flag: "DPE")
+            answerCarry(400, "the connection ended in the middle of a request", flag: "DPE")
         case .exchanging:
             guard requestIsWhole else { return downstreamFailed() }
             // A client that has sent its last request may close its side and still wait for the answer.
@@ -191,10 +191,21 @@ final class HTTP1Downstream: Exchange {
     // MARK: writing answers
 
     /// Answers bytes that are no request, and closes: what follows on the connection cannot be trusted or waited for.
-    private func answerMalformed(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
+    ///
+    /// - Parameter bytes: what there is of the head.
+    private func answerMalformed(
+        _ status: UInt16, _ reason: StaticString, flag: StaticString, _ bytes: Span<UInt8>
+    ) {
         keepsAlive = false
         phase = .exchanging
-        refuseMalformed(status, reason, flag: flag)
+        refuseMalformed(status, reason, flag: flag, line: worker.requestParser.line(of: bytes), in: bytes)
+    }
+
+    /// The same, for a head of which no more comes.
+    private func answerCarry(_ status: UInt16, _ reason: StaticString, flag: StaticString) {
+        var bytes: [UInt8] = []
+        swap(&bytes, &carry)
+        answerMalformed(status, reason, flag: flag, bytes.span)
     }
 
     /// To be put back: who takes it from its place and puts it there again spares two reference counts.
@@ -238,10 +249,11 @@ final class HTTP1Downstream: Exchange {
         openOutbox().appendLastChunk(trailers, from: bytes)
     }
 
-    override func writeError(_ status: UInt16, _ reason: StaticString) {
+    override func writeError(_ status: UInt16, _ reason: StaticString) -> Int {
         keepsAlive = keepsAlive && requestIsWhole && !isEnding
         openOutbox().appendErrorResponse(
             status: status, reason, close: !keepsAlive, headRequest: method == .head)
+        return method == .head ? 0 : reason.utf8CodeUnitCount + 1
     }
 
     override func flushAnswer() -> Bool {
@@ -274,7 +286,7 @@ final class HTTP1Downstream: Exchange {
     override func downstreamFailed() {
         if phase == .exchanging {
             record.flags = "DC"
-            finishRecord()
+            finishRecord(.failed)
         }
         phase = .closing
         leaveUpstream()
@@ -284,15 +296,14 @@ final class HTTP1Downstream: Exchange {
     override func switchProtocol(
         _ head: borrowing ResponseHead, from bytes: Span<UInt8>, to server: Channel, early rest: Span<UInt8>
     ) {
-        let outbox = openOutbox()
-        ResponseRewrite.switching.write(head, from: bytes, into: outbox)
-        outbox.append(rest)
+        ResponseRewrite.switching.write(head, from: bytes, into: openOutbox())
         guard let early = leave(101) else { return server.abort() }
         var tunnel = record.connection
         tunnel.startedAt = worker.now
         tunnel.plaintextPort = nil  // counted as a request already
         tunnel.upstream = server.remote
-        Relay(worker, client: channel, server: server, record: tunnel).start(early: early)
+        let relay = Relay(worker, client: channel, server: server, record: tunnel)
+        relay.start(early: early, fromServer: unsafe rest.withUnsafeBufferPointer { unsafe Array($0) })
     }
 
     override func tunnelStands(_ tunnel: Tunnel) {
@@ -304,7 +315,7 @@ final class HTTP1Downstream: Exchange {
     /// Sends the last answer and gives up the connection; returns what the client has sent beyond its request.
     private func leave(_ status: UInt16) -> [UInt8]? {
         record.status = status
-        finishRecord(asTunnel: true)
+        finishRecord(.tunnelled)
         tunnelBegins()
         phase = .closing
         guard flushAnswer() else {
@@ -361,7 +372,7 @@ final class HTTP1Downstream: Exchange {
         case .awaitingRequest:
             guard channel.isReading else { return downstreamFailed() }
             guard !carry.isEmpty || scanned > 0 else { return closeGently() }
-            answerMalformed(408, "the request's head took too long", flag: "DT")
+            answerCarry(408, "the request's head took too long", flag: "DT")
         case .exchanging:
             // With unsent bytes it is the client's reader that has stopped.
             guard !requestIsWhole, channel.queuedBytes == 0 else { return downstreamFailed() }

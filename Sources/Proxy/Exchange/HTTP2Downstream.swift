@@ -45,8 +45,9 @@ final class HTTP2Downstream: HTTP2Connection {
             guard !session.isClosed(slot) else { return exchange.requestCancelled(text.extracting(range)) }
             exchange.requestCame(text.extracting(range), endsStream: endsStream)
             if worker.isDraining { channelDraining(channel) }  // it came when the end had begun
-        case .headTooLarge(let slot): open(slot).refuseHead(HTTPError(.headTooLarge))
-        case .headMalformed(let slot): open(slot).refuseHead(HTTPError(.badRequestLine))
+        case .headTooLarge(let slot, let range):
+            open(slot).refuseHead(HTTPError(.headTooLarge), text.extracting(range))
+        case .headMalformed(let slot): open(slot).refuseHead(HTTPError(.badRequestLine), text.extracting(0..<0))
         case .trailers(let slot, let range): exchange(slot)?.trailersCame(text.extracting(range))
         case .data(let slot, let range): exchange(slot)?.bodyCame(bytes.extracting(range))
         case .end(let slot): exchange(slot)?.bodyEnded()
@@ -64,7 +65,7 @@ final class HTTP2Downstream: HTTP2Connection {
 
     private func open(_ slot: HTTP2Slot) -> HTTP2Exchange {
         while exchanges.count <= slot { exchanges.append(nil) }
-        let exchange = spare.popLast() ?? HTTP2Exchange(self, RequestRecord(connection: record))
+        let exchange = spare.popLast() ?? HTTP2Exchange(self, RequestRecord(connection: record, .http2))
         exchange.begin(slot)
         exchanges[slot] = exchange
         return exchange

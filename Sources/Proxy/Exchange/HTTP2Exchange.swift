@@ -39,8 +39,8 @@ final class HTTP2Exchange: Exchange {
     func requestCame(_ head: Span<UInt8>, endsStream: Bool) {
         switch worker.requestParser.parse(head, resumingAt: 0) {
         case .complete: break
-        case .needsMore: return refuseHead(HTTPError(.badRequestLine))
-        case .failed(let error): return refuseHead(error)
+        case .needsMore: return refuseHead(HTTPError(.badRequestLine), head)
+        case .failed(let error): return refuseHead(error, head)
         }
         worker.requestParser.reframe(endsWithHead: endsStream)
         clientHasEnded = endsStream
@@ -58,8 +58,10 @@ final class HTTP2Exchange: Exchange {
         noteCancelled(worker.requestParser.head, in: head)
     }
 
-    func refuseHead(_ error: HTTPError) {
-        refuseMalformed(error.status, error.sentence, flag: "DPE")
+    /// - Parameter head: what there is of it, in HTTP/1.1's form.
+    func refuseHead(_ error: HTTPError, _ head: Span<UInt8>) {
+        let line = worker.requestParser.line(of: head)
+        refuseMalformed(error.status, error.sentence, flag: "DPE", line: line, in: head)
     }
 
     func bodyCame(_ payload: Span<UInt8>) {
@@ -151,27 +153,29 @@ final class HTTP2Exchange: Exchange {
         if !requestIsWhole || mayUpgrade && !clientHasEnded { session.stopPeerAfterEnd(slot) }
     }
 
-    override func writeError(_ status: UInt16, _ reason: StaticString) {
-        guard isOpen else { return }
+    override func writeError(_ status: UInt16, _ reason: StaticString) -> Int {
+        guard isOpen else { return 0 }
         worker.block.removeAll()
         if isGRPC {
             worker.block.append(":status", number: 200)
             worker.block.append("content-type", "application/grpc")
             worker.block.append("grpc-status", number: GRPCStatus.of(status))
             worker.block.append("grpc-message", reason)
-            return session.answer(slot, worker.block, endsStream: true)
+            session.answer(slot, worker.block, endsStream: true)
+            return 0
         }
         worker.block.append(":status", number: UInt64(status))
         worker.block.append("content-type", "text/plain; charset=utf-8")
         worker.block.append("content-length", number: UInt64(reason.utf8CodeUnitCount + 1))
         let hasBody = method != .head
         session.answer(slot, worker.block, endsStream: !hasBody)
-        guard hasBody else { return }
+        guard hasBody else { return 0 }
         let text = ByteWriter()
         text.append(reason)
         text.append(0x0a)
         text.withSpan { session.send(slot, $0) }
         session.end(slot, trailers: nil)
+        return text.count
     }
 
     override func cutAnswer(_ failure: UpstreamFailure) {
@@ -183,7 +187,7 @@ final class HTTP2Exchange: Exchange {
 
     override func downstreamFailed() {
         record.flags = "DC"
-        finishRecord()
+        finishRecord(.failed)
         leaveUpstream()
         guard isOpen else { return }
         isAnswered = true
@@ -207,7 +211,7 @@ final class HTTP2Exchange: Exchange {
     ) {
         guard isOpen else { return server.abort() }
         record.status = 200
-        finishRecord(asTunnel: true)
+        finishRecord(.tunnelled)
         tunnelBegins()
         worker.block.removeAll()
         ResponseRewrite.writeTunnel(head, from: bytes, into: worker.block)
@@ -267,7 +271,7 @@ final class HTTP2Exchange: Exchange {
         early = nil
         guard hasUpstream else { return }
         record.flags = "DC"
-        finishRecord()
+        finishRecord(.failed)
         leaveUpstream()
     }
 

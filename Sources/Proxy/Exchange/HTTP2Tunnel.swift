@@ -58,6 +58,7 @@ final class HTTP2Tunnel: ChannelUser {
     func streamClosed() {
         guard !isOver else { return }
         isOver = true
+        if !upward.sourceEnded || !downward.sourceEnded { record.noteClientLeft("the client gave the stream up") }
         server.abort()
         report()
     }

@@ -51,7 +51,7 @@ final class HTTP2Upstream: HTTP2Connection {
             if !isReused { pool.streamsPerConnection = session.peerConcurrentStreams }
             isReused = true
             request(slot)?.headCame(text.extracting(range), endsStream: endsStream)
-        case .headTooLarge(let slot), .headMalformed(let slot): request(slot)?.headIsBad()
+        case .headTooLarge(let slot, _), .headMalformed(let slot): request(slot)?.headIsBad()
         case .trailers(let slot, let range): request(slot)?.trailersCame(text.extracting(range))
         case .data(let slot, let range): request(slot)?.bodyCame(bytes.extracting(range))
         case .end(let slot): request(slot)?.bodyEnded()

@@ -46,12 +46,14 @@ class PlaintextProbe: ChannelUser {
     private final func heard(_ outcome: ProbeOutcome, _ probe: AppProbe) {
         guard channel.isOpen else { return }
         worker.explain(probe, outcome)
-        record.plaintextPort = original.port
         switch outcome {
         case .passed:
+            worker.counters.plaintext.learn(original.port)
+            worker.counters.plaintext.probed(original.port)
             worker.log(record)
             answer(true)
         case .failed(let sentence):
+            worker.counters.plaintext.probed(original.port)
             record.reason = sentence
             worker.log(record)
             answer(false)

@@ -57,7 +57,7 @@ final class Tunnel: Intake {
     }
 
     override func channelFailed(_ channel: Channel, _ error: ChannelError) {
-        guard let request else { return broke(error) }
+        guard let request else { return broke(channel, error) }
         abandon()
         request.upstreamFailed(.channel(error), repeat: .never)
     }
@@ -67,10 +67,12 @@ final class Tunnel: Intake {
         if channel.phase == .closed { abandon() }  // the application left without a word
     }
 
-    override func channelReset(_ channel: Channel) { broke(.broken(SystemError(call: "recv", number: ECONNRESET))) }
+    override func channelReset(_ channel: Channel) {
+        broke(channel, .broken(SystemError(call: "recv", number: ECONNRESET)))
+    }
 
-    private func broke(_ error: ChannelError) {
-        record.note(error)
+    private func broke(_ side: Channel, _ error: ChannelError) {
+        side === channel ? record.noteClientLeft(error.sentence) : record.note(error)
         worker.log(record)
         abandon()
         channel.abort()
@@ -97,8 +99,8 @@ final class Tunnel: Intake {
             try server.startTLS(origination, offering: offer, timeout: target.timeouts.handshake)
             relay(bytes, over: server, referee: referee)
         } catch {
+            broke(server, error)
             server.abort()
-            broke(error)
         }
     }
 

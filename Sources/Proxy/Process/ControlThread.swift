@@ -184,8 +184,8 @@ final class ControlThread {
         switch report {
         case .counted(let counters): surveys.counted(worker, counters)
         case .described(let connections, let omitted): surveys.described(worker, connections, omitted: omitted)
-        case .flows(let flows):
-            monitor.flows.publish(flows)
+        case .flows(let flows, let missed):
+            monitor.flows.publish(flows, missed: missed)
             workers[worker].send(.flowsTaken(flows.count))
         case .handshakeFailed(let failure): monitor.handshakes.append(failure)
         case .cannotListen(let sentence): health.listenerProblems.append(sentence)

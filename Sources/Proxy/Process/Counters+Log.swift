@@ -16,6 +16,7 @@ extension Counters {
             "client_handshakes": "\(handshakes[client])", "client_handshakes_resumed": "\(handshakesResumed[client])",
             "upstream_failures": "\(upstreamFailures)", "retries": "\(retries)",
             "plaintext_refused": "\(plaintext.total.refused)", "plaintext_allowed": "\(plaintext.total.allowed)",
+            "plaintext_probes": "\(plaintext.total.probes)",
             "http2_violations": "\(http2Violations)",
             "peers_expired": "\(peersExpired)", "peers_distrusted": "\(peersDistrusted)", "peers_cut": "\(peersCut)",
         ]

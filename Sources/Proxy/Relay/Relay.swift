@@ -21,11 +21,12 @@ final class Relay: ChannelUser {
         self.record = record
     }
 
-    /// Starts with bytes that the client has sent already.
-    func start(early bytes: [UInt8]) {
+    /// Starts with bytes that the client has sent already, and the server.
+    func start(early bytes: [UInt8], fromServer rest: [UInt8] = []) {
         client.user = self
         server.user = self
-        if !bytes.isEmpty { pass(bytes.span, from: client, to: server) }
+        if !rest.isEmpty { pass(rest.span, from: server, to: client) }
+        if !isOver, !bytes.isEmpty { pass(bytes.span, from: client, to: server) }
         guard !isOver else { return }
         // Bytes may wait in memory on either side, where no event would tell of them.
         for (channel, mustWait) in [(client, upward.isPaused), (server, downward.isPaused)] where !mustWait {
@@ -137,17 +138,14 @@ final class Relay: ChannelUser {
 
     private func failed(_ channel: Channel, _ error: ChannelError) {
         guard !isOver else { return }
+        isOver = true
         if channel === server {
             worker.upstreamFailed(server, error)
             worker.counters.upstreamFailed(record.direction, UpstreamErrorReason(error))
+            record.note(error)
+        } else {
+            record.noteClientLeft(error.sentence)
         }
-        finish(error)
-    }
-
-    private func finish(_ error: ChannelError) {
-        guard !isOver else { return }
-        isOver = true
-        record.note(error)
         for channel in [client, server] { DeliveredReset.start(on: channel, within: worker.timeouts.idle) }
         report()
     }

@@ -23,8 +23,15 @@ struct ConnectionRecord {
         startedAt = now
     }
 
+    /// The connection outward failed.
     mutating func note(_ error: ChannelError) {
         flags = UpstreamFailure.channel(error).flag
         reason = error.sentence
+    }
+
+    /// The client's own side failed, or ended before everything was said.
+    mutating func noteClientLeft(_ sentence: String) {
+        flags = "DC"
+        reason = sentence
     }
 }

@@ -64,9 +64,7 @@ class Intake: ChannelUser {
             guard early.isEmpty else { return decide(isEnd: true) }
             reportGuess()
             channel.close()
-        case .failed(let error):
-            record.note(error)
-            channel.abort()
+        case .failed: channel.abort()
         }
     }
 

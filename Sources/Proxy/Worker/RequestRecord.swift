@@ -11,7 +11,9 @@ final class RequestRecord {
     var upstream: Endpoint?
     /// Why the upstream gave no whole answer, one sentence.
     var reason: String?
-    private(set) var version = HTTPVersion.http1_1
+    private(set) var version: HTTPVersion
+    /// What the connection speaks, where a request does not say it.
+    private let connectionVersion: HTTPVersion
     private(set) var text: [UInt8] = []
     private(set) var method = 0..<0
     private(set) var path = 0..<0
@@ -22,7 +24,11 @@ final class RequestRecord {
     /// Longest piece of a request that is kept for the log.
     static let maximumTextBytes = 1_024
 
-    init(connection: ConnectionRecord) { self.connection = connection }
+    init(connection: ConnectionRecord, _ version: HTTPVersion = .http1_1) {
+        self.connection = connection
+        self.version = version
+        connectionVersion = version
+    }
 
     func begin(at now: Int64) {
         startedAt = now
@@ -35,11 +41,7 @@ final class RequestRecord {
     ) {
         text.removeAll(keepingCapacity: true)
         version = head.isHTTP2 ? .http2 : head.minorVersion == 0 ? .http1_0 : .http1_1
-        method = keep(bytes, head.methodRange.range)
-        var end = head.pathAndQuery.range.lowerBound
-        while end < head.pathAndQuery.range.upperBound, bytes[end] != UInt8(ascii: "?") { end += 1 }
-        path = keep(bytes, head.pathAndQuery.range.lowerBound..<end)
-        authority = keep(bytes, head.authority.range)
+        keep(bytes, method: head.methodRange, pathAndQuery: head.pathAndQuery, authority: head.authority)
         if !madeID.isEmpty {
             requestID = keep(madeID.span, 0..<madeID.count)
         } else if let brought = head.fields.requestID {
@@ -47,7 +49,15 @@ final class RequestRecord {
         }
     }
 
+    /// Keeps what is known of a request that was refused for its head.
+    func describe(_ line: RequestParser.Line, _ bytes: Span<UInt8>) {
+        text.removeAll(keepingCapacity: true)
+        if connectionVersion != .http2, line.minorVersion == 0 { version = .http1_0 }
+        keep(bytes, method: line.methodRange, pathAndQuery: line.pathAndQuery, authority: line.authority)
+    }
+
     func reset() {
+        version = connectionVersion
         status = 0
         flags = "-"
         bytesReceived = 0
@@ -57,6 +67,18 @@ final class RequestRecord {
         isRunning = false
         text.removeAll(keepingCapacity: true)
         (method, path, authority, requestID) = (0..<0, 0..<0, 0..<0, 0..<0)
+    }
+
+    private func keep(
+        _ bytes: Span<UInt8>, method methodRange: ByteRange, pathAndQuery: ByteRange,
+        authority authorityRange: ByteRange
+    ) {
+        method = keep(bytes, methodRange.range)
+        let target = pathAndQuery.range
+        var end = target.lowerBound
+        while end < target.upperBound, bytes[end] != UInt8(ascii: "?") { end += 1 }
+        path = keep(bytes, target.lowerBound..<end)
+        authority = keep(bytes, authorityRange.range)
     }
 
     private func keep(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {

@@ -68,6 +68,7 @@ extension Worker {
     func tapHasRoom() -> Bool {
         if tap.hasRoom { return true }
         counters.flowsDropped += 1
+        tap.miss()
         return false
     }
 }

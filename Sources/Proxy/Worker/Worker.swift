@@ -271,10 +271,7 @@ final class Worker {
             index += 1
         }
         flushes.removeAll(keepingCapacity: true)
-        if tap.isOpen {
-            let flows = tap.takeBatch()
-            if !flows.isEmpty { report(.flows(flows)) }
-        }
+        if tap.isOpen, let batch = tap.takeBatch() { report(.flows(batch.flows, missed: batch.missed)) }
         guard !logLines.isEmpty else { return }
         sink.write(logLines)
         logLines.removeAll(keepingCapacity: true)

@@ -70,7 +70,7 @@ final class HTTP2Peer {
             if isServer { messages[slot] = Message() }
             messages[slot]?.heads.append(String(decoding: text[range], as: UTF8.self))
             messages[slot]?.hasEnded = endsStream
-        case .headTooLarge(let slot): messages[slot] = Message(isTooLarge: true)
+        case .headTooLarge(let slot, _): messages[slot] = Message(isTooLarge: true)
         case .headMalformed(let slot): messages[slot] = Message(isMalformed: true)
         case .trailers(let slot, let range):
             messages[slot]?.trailers = String(decoding: text[range], as: UTF8.self)

@@ -54,6 +54,32 @@ struct RequestParser {
         head.framing = head.fields.contentLength.map(BodyFraming.length) ?? .chunked
     }
 
+    /// The request line of a head that was refused, for the log and the counts.
+    struct Line {
+        let method: Method
+        let methodRange: ByteRange
+        /// Empty when the target is malformed.
+        fileprivate(set) var authority = ByteRange.empty
+        fileprivate(set) var pathAndQuery = ByteRange.empty
+        let minorVersion: UInt8
+    }
+
+    /// What of a head that was refused, or of which no more comes, is known all the same; nil when its request line is not
+    /// whole or malformed. Of a target that is too long its beginning is known.
+    mutating func line(of bytes: Span<UInt8>) -> Line? {
+        // What another head has left lies in other bytes.
+        head = RequestHead()
+        let start = bytes.count > 1 && bytes[0] == 13 && bytes[1] == 10 ? 2 : 0
+        switch readRequestLine(bytes, start) {
+        case .complete, .failed(.targetTooLong): break
+        case .needsMore: guard bytes.count >= limits.maxHeadBytes, !head.target.isEmpty else { return nil }
+        case .failed: return nil
+        }
+        var line = Line(method: head.method, methodRange: head.methodRange, minorVersion: head.minorVersion)
+        if settleTarget(bytes) == nil { (line.authority, line.pathAndQuery) = (head.authority, head.pathAndQuery) }
+        return line
+    }
+
     private func bounded(_ bytes: Span<UInt8>, _ outcome: ParseOutcome) -> ParseOutcome {
         guard HeadBounds.areExceeded(outcome, seen: bytes.count, head: head.byteCount, limits) else { return outcome }
         let isInRequestLine = outcome == .needsMore && !HeadBounds.hasLineEnd(bytes, from: 2)
@@ -96,10 +122,10 @@ struct RequestParser {
 
         let target = offset
         offset = bytes.endOfTarget(from: offset)
+        head.target = ByteRange(target..<offset)
         guard offset - target <= limits.maxTargetBytes else { return .failed(.targetTooLong) }
         guard offset < end else { return .needsMore }
         guard bytes[offset] == 0x20, offset > target else { return .failed(.badTarget) }
-        head.target = ByteRange(target..<offset)
         offset += 1
 
         let version: StaticString = "HTTP/1."

@@ -2,8 +2,8 @@
 enum HTTP2Event: Equatable {
     /// A request's or an answer's head, in HTTP/1.1's form, at this place of the events' text.
     case head(HTTP2Slot, Range<Int>, endsStream: Bool)
-    /// The head is larger than the session takes.
-    case headTooLarge(HTTP2Slot)
+    /// The head is larger than the session takes; its beginning lies at this place of the events' text.
+    case headTooLarge(HTTP2Slot, Range<Int>)
     /// The head cannot be put into HTTP/1.1's form.
     case headMalformed(HTTP2Slot)
     /// A trailer section, at this place of the events' text; the stream ends with it.

@@ -139,7 +139,7 @@ import CNghttp2
             // The message has begun already: it is cut, not refused.
             return reset(slot, HTTP2ErrorCode.cancel)
         }
-        if composer.isTooLarge { return events.append(.headTooLarge(slot)) }
+        if composer.isTooLarge { return events.append(.headTooLarge(slot, events.keep(composer.text))) }
         if composer.isMalformed { return events.append(.headMalformed(slot)) }
         let range = events.keep(composer.text)
         if composingKind == .trailers { return events.append(.trailers(slot, range)) }
