@@ -1,4 +1,4 @@
-"""Handshakes by side and outcome, for each reason that can be provoked, and certificates: expiry and reloads."""
+"""Handshakes by side and outcome, for each reason that can be provoked, and the expiry of certificates."""
 
 import contextlib
 import socket
@@ -360,13 +360,6 @@ def a_rotation_of_everything(bench):
     Authority("Next for servers", not_after=timedelta(days=415)).write(client)
     authority.server(not_after=timedelta(days=10)).write(server)
     authority.client(not_after=timedelta(days=20)).write(client)
-
-
-@CASES.moves({"sidecar_tls_reload_failures_total": lambda was, now: now >= was + 1, "tls_reloads_total": 0})
-def a_reload_that_is_refused(bench):
-    home = bench.identities.authority.server().write(bench.directory / "reloaded")
-    yield bench.proxy(SERVER_CERT_DIR=str(home))
-    (home / "tls.crt").write_text("nonsense")
 
 
 def test_certificates_expire_when_their_files_say(start_proxy, identities):

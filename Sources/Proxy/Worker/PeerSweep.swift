@@ -64,7 +64,8 @@ final class PeerSweep {
 
     /// Answers what that cost, in looks.
     private func judge(_ channel: Channel, _ wallSeconds: Int64) -> Int {
-        guard channel.isOpen, channel.isTLS else { return 0 }
+        // Who has been told goodbye only reads what the peer still sends.
+        guard channel.isOpen, channel.isTLS, !(channel.user is LingeringClose) else { return 0 }
         if channel.isEnding {
             guard channel.endsAt <= worker.now else {
                 nextCut = min(nextCut, channel.endsAt)
