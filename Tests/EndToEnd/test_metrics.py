@@ -1,6 +1,6 @@
 """Every metric of docs/monitoring.md is there from the start, and sums are right under load.
 
-That each of them moves is in `test_metrics_requests.py`, `_handshakes`, `_upstream` and `_process`; that none is missing
+That each of them moves is in `test_metrics_requests.py`, `_handshakes`, `_upstream`, `_plaintext` and `_process`; that none is missing
 there in `test_metrics_complete.py`.
 """
 

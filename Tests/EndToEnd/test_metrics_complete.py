@@ -5,13 +5,15 @@ A new metric, or a new value of a label, fails here until somebody has shown tha
 
 import pytest
 import test_metrics_handshakes
+import test_metrics_plaintext
 import test_metrics_process
 import test_metrics_requests
 import test_metrics_upstream
 from kit.forward import ForwardProxy
 from kit.moves import series
 
-FILES = (test_metrics_handshakes, test_metrics_process, test_metrics_requests, test_metrics_upstream)
+FILES = (
+    test_metrics_handshakes, test_metrics_plaintext, test_metrics_process, test_metrics_requests, test_metrics_upstream)
 REASONS = (test_metrics_handshakes.UNPROVOKABLE, test_metrics_upstream.UNPROVOKABLE)
 
 
