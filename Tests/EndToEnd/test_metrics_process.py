@@ -7,7 +7,6 @@ import subprocess
 import time
 from pathlib import Path
 
-from kit.monitor import metrics
 from kit.moves import Cases, series
 from kit.process import status_bytes, wait_until
 
