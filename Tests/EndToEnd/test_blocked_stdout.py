@@ -11,8 +11,10 @@ from kit.process import wait_until
 from kit.proxy import Proxy
 
 F_SETPIPE_SZ = 1031
-#: Requests of a turn, and turns.
-TURN, TURNS = 500, 8
+#: Requests of a turn, and how many turns there are at least and at most.
+TURN, FEWEST, MOST = 300, 6, 40
+#: What is left of noise when of each side only the best turn counts.
+NOISE = 1.1
 
 
 class Piped:
@@ -64,7 +66,10 @@ def dropped(proxy: Proxy) -> float:
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_a_full_pipe_does_not_change_latency(start_proxy, log_format):
-    """Two proxies side by side take turns, one with a reader that keeps up; of each what counts is its best turn."""
+    """Two proxies side by side take turns, one with a reader that keeps up; of each what counts is its best turn.
+
+    Whatever else the machine does makes turns worse, never better: more of them are taken until a quiet one has come to both.
+    """
     settings = {"ENABLE_METRICS": "true", "WORKER_THREADS": "2", "LOG_FORMAT": log_format}
     drained, blocked = Piped(start_proxy(**settings), is_drained=True), Piped(start_proxy(**settings))
     path = "/echo/" + "x" * 1000
@@ -74,20 +79,28 @@ def test_a_full_pipe_does_not_change_latency(start_proxy, log_format):
         latencies(drained.proxy, 500, path)
         before = dropped(blocked.proxy)
         turns: dict[Piped, list[list[float]]] = {drained: [], blocked: []}
-        for _ in range(TURNS):
+
+        def best(name: str, piped: Piped) -> float:
+            return min(turn[{"median": TURN // 2, "p99": TURN * 99 // 100}[name]] for turn in turns[piped])
+
+        def is_as_good(name: str) -> bool:
+            return best(name, blocked) < NOISE * best(name, drained)
+
+        for number in range(1, MOST + 1):
             for piped in (drained, blocked):
                 turns[piped].append(latencies(piped.proxy, TURN, path))
-        assert dropped(blocked.proxy) - before == TURN * TURNS, "each request's line is dropped and counted"
+            if number >= FEWEST and is_as_good("median") and is_as_good("p99"):
+                break
+        lines = TURN * len(turns[blocked])
+        assert dropped(blocked.proxy) - before == lines, "each request's line is dropped and counted"
         assert dropped(drained.proxy) == 0
     finally:
         drained.close()
         blocked.close()
-    best = {}
-    for name, at in (("median", TURN // 2), ("p99", TURN * 99 // 100)):
-        best[name] = [min(turn[at] for turn in turns[piped]) for piped in (drained, blocked)]
-    print(f"{log_format}: " + ", ".join(f"{name} {x * 1e6:.0f} → {y * 1e6:.0f} µs" for name, (x, y) in best.items()))
-    assert best["median"][1] < 1.1 * best["median"][0]
-    assert best["p99"][1] < 1.25 * best["p99"][0]
+    told = ", ".join(
+        f"{name} {best(name, drained) * 1e6:.0f} → {best(name, blocked) * 1e6:.0f} µs" for name in ("median", "p99"))
+    print(f"{log_format}, {len(turns[blocked])} turns: {told}")
+    assert is_as_good("median") and is_as_good("p99"), told
     assert max(turn[-1] for turn in turns[blocked]) < 1, "nobody waits for the reader"
 
 

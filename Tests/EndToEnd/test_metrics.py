@@ -1,7 +1,7 @@
 """Every metric of docs/monitoring.md is there from the start, and sums are right under load.
 
-That each of them moves is in `test_metrics_requests.py`, `_handshakes`, `_upstream` and `_process`; that none is missing
-there in `test_metrics_complete.py`.
+That each of them moves is in `test_metrics_requests.py`, `_handshakes`, `_upstream`, `_plaintext` and `_process`; that none
+is missing there in `test_metrics_complete.py`.
 """
 
 import concurrent.futures

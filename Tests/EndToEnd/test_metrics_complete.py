@@ -5,6 +5,7 @@ A new metric, or a new value of a label, fails here until somebody has shown tha
 
 import pytest
 import test_metrics_handshakes
+import test_metrics_plaintext
 import test_metrics_process
 import test_metrics_reloads
 import test_metrics_requests
@@ -13,7 +14,8 @@ from kit.forward import ForwardProxy
 from kit.moves import series
 
 FILES = (
-    test_metrics_handshakes, test_metrics_process, test_metrics_reloads, test_metrics_requests, test_metrics_upstream)
+    test_metrics_handshakes, test_metrics_plaintext, test_metrics_process, test_metrics_reloads, test_metrics_requests,
+    test_metrics_upstream)
 REASONS = (test_metrics_handshakes.UNPROVOKABLE, test_metrics_upstream.UNPROVOKABLE)
 
 

@@ -14,25 +14,27 @@ from kit.pki import Authority, Pair
 from kit.wire import Closed, client_context, connect_plain
 
 CASES = Cases()
+
+
+def failure(side: str, reason: str) -> str:
+    return f'sidecar_handshake_failures_total{{side="{side}",reason="{reason}"}}'
+
+
 #: Why a failure of this side and reason is in no case.
 UNPROVOKABLE = {
-    'sidecar_handshake_failures_total{side="server",reason="name_mismatch"}': "a client has no name to prove",
-    'sidecar_handshake_failures_total{side="client",reason="no_certificate"}': "a TLS server without certificate refuses with an alert: peer_alert",
-    'sidecar_handshake_failures_total{side="client",reason="no_shared_cipher"}': "the server chooses, and says so with an alert: peer_alert",
-    'sidecar_handshake_failures_total{side="server",reason="internal"}': "a failure of the library itself, as for want of memory",
-    'sidecar_handshake_failures_total{side="client",reason="internal"}': "a failure of the library itself, as for want of memory",
-    'sidecar_handshake_failures_total{side="server",reason="connection"}': "OpenSSL tells of a socket's end during a handshake first: reset, truncated",
-    'sidecar_handshake_failures_total{side="client",reason="connection"}': "OpenSSL tells of a socket's end during a handshake first: reset, truncated",
+    failure("server", "name_mismatch"): "a client has no name to prove",
+    failure("client", "no_certificate"): "a TLS server without certificate refuses with an alert: peer_alert",
+    failure("client", "no_shared_cipher"): "the server chooses, and says so with an alert: peer_alert",
+    failure("server", "internal"): "a failure of the library itself, as for want of memory",
+    failure("client", "internal"): "a failure of the library itself, as for want of memory",
+    failure("server", "connection"): "OpenSSL tells of a socket's end during a handshake first: reset, truncated",
+    failure("client", "connection"): "OpenSSL tells of a socket's end during a handshake first: reset, truncated",
 }
 
 
 @CASES.parametrize()
 def test_it_moves(case, bench):
     case.run(bench)
-
-
-def failure(side: str, reason: str) -> str:
-    return f'sidecar_handshake_failures_total{{side="{side}",reason="{reason}"}}'
 
 
 def reset_on_close(stream: socket.socket) -> None:
@@ -137,7 +139,8 @@ def without_the_key(bench: Bench, proxy) -> None:
 
 
 def distrustful(bench: Bench, proxy) -> None:
-    context = client_context(bench.identities.stranger.write(bench.directory / "other") / "ca.crt", bench.identities.caller_directory)
+    other = bench.identities.stranger.write(bench.directory / "other") / "ca.crt"
+    context = client_context(other, bench.identities.caller_directory)
     with socket.create_connection(proxy.address) as plain, context.wrap_socket(plain, server_hostname="localhost"):
         pass
 
@@ -278,7 +281,8 @@ def server_case(reason: str, prepare: Callable, settings: dict[str, str] = {}) -
             client.request(f"http://{authority}/", host=authority)
 
     action.__name__ = f"client_{reason}"
-    upstream = f'sidecar_upstream_errors_total{{direction="outbound",reason="{"handshake_timeout" if reason == "timeout" else "handshake"}"}}'
+    told = "handshake_timeout" if reason == "timeout" else "handshake"
+    upstream = f'sidecar_upstream_errors_total{{direction="outbound",reason="{told}"}}'
     return Case(action, {
         failure("client", reason): 1, upstream: 1, "mtls_failures_total": 0, "outbound_request_failures_total": 1})
 

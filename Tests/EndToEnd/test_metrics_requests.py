@@ -63,7 +63,8 @@ def reset_on_close(client) -> None:
 })
 def answers_by_class(bench):
     def serve(stream: socket.socket) -> None:
-        bodies = {b"/large": (200, 5000), b"/small": (201, 300), b"/1": (404, 7), b"/2": (410, 7), b"/3": (503, 7), b"/4": (301, 7)}
+        bodies = {
+            b"/large": (200, 5000), b"/small": (201, 300), b"/1": (404, 7), b"/2": (410, 7), b"/3": (503, 7), b"/4": (301, 7)}
         while head := stream.recv(65_536):
             status, length = bodies[head.split()[1]]
             stream.sendall(b"HTTP/1.1 %d Answer\r\nContent-Length: %d\r\n\r\n" % (status, length) + bytes(length))
@@ -143,7 +144,9 @@ def requests_outbound_that_run(bench):
         yield
 
 
-@CASES.moves({"sidecar_retries_total": 1, "requests_total": 2, 'sidecar_upstream_errors_total{direction="inbound",reason="closed_early"}': 1})
+@CASES.moves({
+    "sidecar_retries_total": 1, "requests_total": 2,
+    'sidecar_upstream_errors_total{direction="inbound",reason="closed_early"}': 1})
 def a_request_that_is_sent_again(bench):
     def serve(stream: socket.socket) -> None:
         stream.recv(65_536)

@@ -72,8 +72,7 @@ private func checkLine(_ input: [UInt8], _ outcome: ParseOutcome) {
     for range in [line.methodRange, line.pathAndQuery, line.authority] {
         hold(range.range.upperBound <= input.count, "a request line beyond its head")
     }
-    hold(
-        line.methodRange.range.upperBound < input.count && !line.methodRange.isEmpty, "a request line without a method")
+    hold(!line.methodRange.isEmpty, "a request line without a method")
 }
 
 /// The bytes sent on hold this request and nothing after it.
