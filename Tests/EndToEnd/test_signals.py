@@ -38,10 +38,15 @@ def has_reactor(pid: int) -> bool:
     return True  # it was changing: too late to say
 
 
-def test_a_signal_early_in_the_start_of_a_first_process_is_not_lost(start_proxy):
+def test_a_signal_early_in_the_start_of_a_first_process_is_not_lost(start_proxy, identities, directory):
     """The kernel gives the first process of a namespace no default action: what nobody waits for is gone."""
     needs_root()
-    proxy = start_proxy()
+    # A start that takes a while: a bundle with many certificates.
+    bundle = directory / "many" / "ca-bundle.pem"
+    bundle.parent.mkdir()
+    bundle.write_bytes(identities.authority.pem * 1_000)
+    bundle.parent.chmod(0o755)
+    proxy = start_proxy(CA_DIR=str(bundle.parent))
     command, environment = proxy.process.command, dict(proxy.process.environment)
     proxy.process.stop()
     early = 0
