@@ -34,10 +34,18 @@ def shared_binary(directory: Path) -> Path | None:
     return copy
 
 
+given_ports: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::", 0))
-        return probe.getsockname()[1]
+    """Never the same twice: the kernel may give a port again before anybody listens on it."""
+    while True:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::", 0))
+            port = probe.getsockname()[1]
+        if port not in given_ports:
+            given_ports.add(port)
+            return port
 
 
 def bare_environment() -> dict[str, str]:
