@@ -172,7 +172,11 @@ def through(near: ForwardProxy, far_port: int, stopping: threading.Event, status
 
 
 def test_a_sidecar_that_calls_it_loses_nothing(start_proxy):
-    """Its pooled connections are closed under it; all that fails is what finds no listener any more."""
+    """Its pooled connections are closed under it; all that fails is what finds no listener any more.
+
+    A connection that the kernel completes between the last accept and the listener's end is reset in its handshake: no
+    request was sent over it either.
+    """
     far = start_proxy(WORKER_THREADS="2")
     near = ForwardProxy(start_proxy)
     stopping = threading.Event()
@@ -195,4 +199,5 @@ def test_a_sidecar_that_calls_it_loses_nothing(start_proxy):
     lines = map(json.loads, near.proxy.process.stdout.splitlines())
     failed = [line for line in lines if line.get("response_code") == 502]
     assert len(failed) == flat.count(502)
-    assert all("refused" in line["reason"] for line in failed), {line["reason"] for line in failed}
+    reasons = {line["reason"] for line in failed}
+    assert all("refused" in reason or "handshake" in reason for reason in reasons), reasons
