@@ -60,9 +60,8 @@ final class FlowSubscription: ServiceStream {
     fileprivate func offer(_ flows: [Flow], missed: Int) {
         guard let channel, channel.isOpen else { return }
         lost += missed
-        var lines: [UInt8] = []
-        // With lines still in the queue, the reader hears of it when it has taken them.
-        if channel.queuedBytes == 0 { lines = takeLoss() }
+        // With lines still in the queue, the reader hears of a loss when it has taken them.
+        var lines = channel.queuedBytes == 0 ? takeLoss() : []
         for flow in flows where filter.admits(flow) {
             if channel.queuedBytes + lines.count > FlowSubscription.maximumQueuedBytes {
                 lost += 1
@@ -72,6 +71,7 @@ final class FlowSubscription: ServiceStream {
             }
         }
         send(lines)
+        if channel.queuedBytes == 0 { send(takeLoss()) }
     }
 
     /// The reader has taken everything.

@@ -9,7 +9,8 @@ enum Redaction {
         let rest = value[start...]
         let mark = rest.firstIndex { $0 == "?" || $0 == "#" } ?? rest.endIndex
         var place = rest[..<mark]
-        let tail = rest[mark...].first.map { "\($0)\(placeholder)" } ?? ""
+        let query = rest[mark...]
+        let tail = query.count > 1 ? "\(query.prefix(1))\(placeholder)" : String(query)
         if let at = place.lastIndex(of: "@") {
             // A password may hold anything: a slash, another @.
             place = place[place.index(after: at)...]
