@@ -18,11 +18,8 @@ struct CaptureRouting {
             }
             try check(
                 "delete other routes of table \(plan.routingTable)", nf_routes_delete_others(family, plan.routingTable))
-            let present = try CaptureRouting.policies(isIPv6)
             let wanted = plan.policyRules.filter { $0.isIPv6 == isIPv6 }.map(\.raw)
-            for stale in present where stale.isOurs && !wanted.contains(where: { $0.isSame(as: stale) }) {
-                try CaptureRouting.delete(stale)
-            }
+            let present = try CaptureRouting.clear(isIPv6, but: wanted)
             for rule in wanted where !present.contains(where: { $0.isSame(as: rule) }) {
                 var rule = rule
                 try check("add a policy rule", unsafe nf_policy_add(&rule))
@@ -32,7 +29,7 @@ struct CaptureRouting {
 
     func remove() throws(NetSetupError) {
         for isIPv6 in CaptureRouting.families {
-            for rule in try CaptureRouting.policies(isIPv6) where rule.isOurs { try CaptureRouting.delete(rule) }
+            _ = try CaptureRouting.clear(isIPv6, but: [])
             let result = nf_route_delete(isIPv6 ? 1 : 0, plan.routingTable)
             if result != -ESRCH, result != -ENOENT { try check("delete the route", result) }
         }
@@ -91,6 +88,19 @@ struct CaptureRouting {
 
     private static func policies(_ isIPv6: Bool) throws(NetSetupError) -> [nf_policy] {
         unsafe try list("read policy rules", of: nf_policy()) { unsafe nf_policy_list(isIPv6 ? 1 : 0, $0, $1) }
+    }
+
+    /// Deletes the rules at the plan's priorities that are not wanted; answers what is there then.
+    ///
+    /// The kernel deletes the first rule that has all that it is told, which may be another one with less selectors: so
+    /// what is left is looked at again.
+    private static func clear(_ isIPv6: Bool, but wanted: [nf_policy]) throws(NetSetupError) -> [nf_policy] {
+        while true {
+            let present = try policies(isIPv6)
+            guard let stale = present.first(where: { rule in rule.isOurs && !wanted.contains { $0.isSame(as: rule) } })
+            else { return present }
+            try delete(stale)
+        }
     }
 
     private static func delete(_ policy: nf_policy) throws(NetSetupError) {

@@ -18,7 +18,9 @@ struct RunningProxyCheck {
                     fix: "give it a monitor port")
             ]
         }
-        let client = MonitorClient(port: port, seconds: patience)
+        // `/ready` may wait for the application.
+        let application = configuration.monitor.upstreamReadiness == nil ? 0 : configuration.monitor.readinessTimeout
+        let client = MonitorClient(port: port, seconds: patience + application)
         return RunningProxyCheck(configuration: configuration, client: client).findings
     }
 

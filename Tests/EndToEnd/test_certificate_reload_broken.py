@@ -120,6 +120,13 @@ def expired_authority(homes: Homes, identities: Identities) -> None:
     write(homes.ca / "ca-bundle.pem", Authority("Old CA", not_after=timedelta(hours=-1)).pem)
 
 
+def pair_of_an_expired_authority(homes: Homes, identities: Identities) -> None:
+    """A leaf in the best years of its life, and an anchor that peers no longer take."""
+    old = Authority("Old CA", not_after=timedelta(hours=-1))
+    write(homes.ca / "ca-bundle.pem", homes.bundle + old.pem)
+    old.server("late").write(homes.server)
+
+
 def wrong_chain(homes: Homes, identities: Identities) -> None:
     pair = identities.authority.server("chained")
     pair.write(homes.server)
@@ -189,6 +196,9 @@ TABLE = [
     Broken(
         "authority expired", expired_authority, "expired",
         ("every certificate of {ca}/ca-bundle.pem has expired", "renew the authority")),
+    Broken(
+        "pair of an expired authority", pair_of_an_expired_authority, "expired",
+        ("CN=Old CA, the trust anchor of the server certificate, expired at",)),
     Broken("wrong chain", wrong_chain, "chain", ("certificate 2 of {server}/tls.crt (CN=Stranger CA) did not issue",)),
     Broken("server directory gone", server_gone, "missing", ("SERVER_CERT_DIR ({server}) holds no certificate pair",)),
     Broken(

@@ -106,6 +106,8 @@ def handles(namespace):
     (("ip", "-4", "route", "add", "unreachable", "10.7.0.0/16", "table", "1480"), "1 IPv4 routes in table 1480"),
     (("ip", "-6", "route", "add", "unreachable", "fd07::/16", "table", "1480"), "1 IPv6 routes in table 1480"),
     (("ip", "-4", "rule", "add", "priority", "1481", "blackhole"), "not in the plan"),
+    # The kernel takes ours first when it is told to delete this one.
+    (("ip", "-4", "rule", "add", "priority", "1480", *"fwmark 0x5c0/0xfff iif eth9 lookup 1480".split()), "not in the plan"),
     (("nft", "add table inet sidecar { flags dormant; }"), "is dormant"),
     (("ip", "-4", "rule", "add", "priority", "1480", "fwmark", "0x1", "lookup", "9"), "not in the plan"),
     (("nft", "add", "rule", "inet", "sidecar", "output", "accept"), "not in the plan"),

@@ -78,6 +78,24 @@ struct CertificateExpiryTests {
         #expect(rest(material(server: leaf, trust: [old, renewed]).expiry(usesClient: false)) == 1_000)
     }
 
+    /// Peers stop at the first certificate that they trust, and prefer a way that holds.
+    @Test func anExpiredRootThatNobodyNeedsDoesNotCount() {
+        let root = Authority("Old root") { $0.end = -100 }
+        let issuer = Authority(
+            pair: root.issue("Issuing CA") {
+                $0.isAuthority = true
+                $0.usages = []
+                $0.end = 5_000
+            })
+        let leaf = issuer.issue("server") { $0.end = 1_000 }
+        let alone = material(server: leaf.credentials(), trust: [issuer, root])
+        #expect(rest(alone.expiry(usesClient: false)) == 1_000)
+        let chained = material(server: leaf.credentials(chain: [issuer.pair]), trust: [issuer, root])
+        #expect(rest(chained.expiry(usesClient: false)) == 1_000)
+        let bound = material(server: leaf.credentials(chain: [issuer.pair]), trust: [root])
+        #expect(rest(bound.expiry(usesClient: false)) == -100, "there is no other way")
+    }
+
     @Test func whatEndsSoonIsSaidWithItsPart() {
         let old = Authority("Old CA") {
             $0.start = -10_000; $0.end = 400

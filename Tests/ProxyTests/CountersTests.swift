@@ -91,7 +91,7 @@ import Testing
 
     private func page(_ counters: Counters) -> [String] {
         let page = MetricsPage(
-            counters: counters, material: nil, reloads: ReloadStatus(), droppedLogLines: 0, droppedFlows: 0,
+            counters: counters, expiries: [:], reloads: ReloadStatus(), droppedLogLines: 0, droppedFlows: 0,
             isReady: false, isDraining: false, version: "1", process: ProcessUsage())
         return String(decoding: page.text(), as: UTF8.self).split(separator: "\n").map(String.init)
     }

@@ -3,7 +3,7 @@ import COpenSSL
 /// All metrics, at one moment. Each is there from the start, with every label it may have.
 struct MetricsPage {
     let counters: Counters
-    let material: TLSMaterial?
+    let expiries: [CertificateRole: CertificateExpiry]
     let reloads: ReloadStatus
     let droppedLogLines: UInt64
     /// By readers of `/flows`; the workers have their own count.
@@ -169,10 +169,10 @@ struct MetricsPage {
         text.sample(UInt64(reloads.problems.isEmpty ? 0 : 1))
         text.begin(
             "sidecar_certificate_expiry_timestamp_seconds", .gauge,
-            "When the certificates of a role expire: a pair with the first of its chain and its trust anchor, trust anchors with their last."
+            "When the certificates of a role expire: a pair with the first of its chain up to a trust anchor, trust anchors with their last."
         )
         for role in CertificateRole.allCases {
-            guard let expiry = material?.expiry(of: role) else { continue }
+            guard let expiry = expiries[role] else { continue }
             text.sample(expiry.seconds, ("role", "\(role.name)"))
         }
     }

@@ -13,8 +13,13 @@ final class Monitor {
     let version: String
     /// The certificates in force; nil before the start.
     var material: TLSMaterial? {
-        didSet { health.expiry = material?.expiry(usesClient: CertificateSource(configuration).usesClient) }
+        didSet {
+            expiries = material?.expiries ?? [:]
+            health.expiry = material?.expiry(usesClient: CertificateSource(configuration).usesClient)
+        }
     }
+    /// When these expire.
+    private(set) var expiries: [CertificateRole: CertificateExpiry] = [:]
     /// How they got there.
     var certificates: MaterialStatus?
     var reloads: ReloadStatus {
@@ -52,9 +57,12 @@ final class Monitor {
 
     /// Answers with why the pod should get no traffic, at once or when the application has said its part.
     func obstacles(then done: @escaping ([String]) -> Void) {
-        let own = health.obstacles(at: linux_wall_microseconds() / 1_000_000)
-        guard let readiness else { return done(own) }
-        readiness.check { problem in done(own + [problem].compactMap { $0 }) }
+        guard let readiness else { return done(ownObstacles) }
+        readiness.check { [unowned self] problem in done(ownObstacles + [problem].compactMap { $0 }) }
+    }
+
+    private var ownObstacles: [String] {
+        health.obstacles(at: linux_wall_microseconds() / 1_000_000)
     }
 
     /// Answers with what the application says to its probe.

@@ -102,7 +102,7 @@ final class MonitorRoutes {
         monitor.surveys.count { [monitor] counters in
             let now = linux_wall_microseconds() / 1_000_000
             let page = MetricsPage(
-                counters: counters, material: monitor.material, reloads: monitor.reloads,
+                counters: counters, expiries: monitor.expiries, reloads: monitor.reloads,
                 droppedLogLines: UInt64(monitor.sink.droppedLines), droppedFlows: monitor.flows.dropped,
                 isReady: monitor.health.obstacles(at: now).isEmpty, isDraining: monitor.health.isDraining,
                 version: monitor.version, process: ProcessUsage.now())

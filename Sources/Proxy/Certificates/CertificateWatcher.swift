@@ -106,18 +106,33 @@ package final class CertificateWatcher {
         return now < triedAt || nextStart.map { $0 <= now } ?? false
     }
 
+    private func refuse(_ problems: [CertificateProblem], _ survey: CertificateSurvey, at now: Int64) {
+        (triedAt, nextStart) = (now, survey.nextStart(after: now))
+        status.failed(problems, at: now)
+        for problem in problems {
+            logger.error(
+                "certificates not reloaded, the old ones stay in force", metadata: ["reason": "\(problem.sentence)"])
+        }
+    }
+
+    /// What of a material that is whole has expired: the trust anchor of its own pair.
+    private func overdue(_ material: TLSMaterial, _ now: Int64) -> CertificateProblem? {
+        guard let expiry = material.expiry(usesClient: status.source.usesClient), expiry.seconds < now else {
+            return nil
+        }
+        return CertificateProblem(
+            .expired,
+            "\(expiry.what) expired at \(Timestamp.text(seconds: expiry.seconds)): peers that trust the same refuse the pair"
+        )
+    }
+
     private func load() {
         let now = CertificateWatcher.now()
         let survey = CertificateSurvey.take(status.source, now: now, inForce: status.files)
-        guard var material = survey.material else {
-            (triedAt, nextStart) = (now, survey.nextStart(after: now))
-            status.failed(survey.problems, at: now)
-            for problem in survey.problems {
-                logger.error(
-                    "certificates not reloaded, the old ones stay in force", metadata: ["reason": "\(problem.sentence)"]
-                )
-            }
-            return
+        guard var material = survey.material else { return refuse(survey.problems, survey, at: now) }
+        // It would be the end of being ready.
+        if let over = overdue(material, now), overdue(status.material, now) == nil {
+            return refuse([over], survey, at: now)
         }
         let change = MaterialChange(from: status.material, to: material)
         guard !change.isEmpty else {

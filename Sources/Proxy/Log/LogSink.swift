@@ -98,7 +98,6 @@ package final class LogSink: Sendable {
                 return taken
             }
             let outcome = writer.write(batch, patience)
-            written.add(batch.count - outcome.left.count, ordering: .releasing)
             droppedEver.add(outcome.lost, ordering: .relaxed)
             var untold = losses
             untold.byFailure += outcome.lost
@@ -111,6 +110,8 @@ package final class LogSink: Sendable {
                 queue.losses.byFailure += untold.byFailure
                 queue.losses.errorNumber = untold.errorNumber
             }
+            // Last: who waits for the lines waits for what is said of their losses too.
+            written.add(batch.count - outcome.left.count, ordering: .releasing)
         }
     }
 

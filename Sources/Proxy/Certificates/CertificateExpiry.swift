@@ -26,6 +26,13 @@ enum CertificateRole: CaseIterable {
 }
 
 extension TLSMaterial {
+    /// Of each role that there is. A bundle may be long: find it once.
+    var expiries: [CertificateRole: CertificateExpiry] {
+        var found: [CertificateRole: CertificateExpiry] = [:]
+        for role in CertificateRole.allCases { found[role] = expiry(of: role) }
+        return found
+    }
+
     /// When a role can no longer be played: a pair with the first certificate that vouches for it, a trust bundle with its
     /// last one. nil where there is nothing.
     func expiry(of role: CertificateRole) -> CertificateExpiry? {
@@ -61,38 +68,36 @@ extension TLSMaterial {
         client.map { TLSMaterial.path($0.chain, clientTrust, "the client certificate") } ?? []
     }
 
-    /// A pair's chain, and up to its end those of this pod's trust anchors that vouch for it: other pods mostly trust what
-    /// this one trusts, and refuse the pair when these have expired.
+    /// The certificates by which a peer with this pod's trust anchors verifies a pair: other pods mostly trust what this
+    /// one trusts. Of several ways to an anchor the one that lasts longest; without any, the pair's whole chain.
     private static func path(_ chain: [[UInt8]], _ anchors: [[UInt8]], _ what: String) -> [CertificateExpiry] {
-        let summaries = chain.compactMap { CertificateHandle(der: $0)?.summary }
-        var path = summaries.enumerated().map { index, summary in
+        let own = chain.compactMap { CertificateHandle(der: $0)?.summary }.enumerated().map { index, summary in
             CertificateExpiry(
                 what: index == 0 ? what : "\(summary.subject), an issuer of \(what),", certificate: summary)
         }
-        var top = chain.last
-        for _ in 0..<maximumVouchers {
-            guard let last = top, let voucher = voucher(for: last, anchors) else { break }
-            path.append(
-                CertificateExpiry(
-                    what: "\(voucher.summary.subject), the trust anchor of \(what),", certificate: voucher.summary))
-            // Whoever vouches for itself is the end.
-            top = voucher.summary.isSelfIssued ? nil : voucher.der
+        let trusted = Set(anchors)
+        var paths: [[CertificateExpiry]] = []
+        for (index, der) in chain.enumerated() {
+            let part = Array(own.prefix(index + 1))
+            // The first trusted certificate is enough (X509_V_FLAG_PARTIAL_CHAIN).
+            if trusted.contains(der) { paths.append(part) }
+            guard let voucher = voucher(for: der, anchors) else { continue }
+            let anchor = CertificateExpiry(
+                what: "\(voucher.subject), the trust anchor of \(what),", certificate: voucher)
+            paths.append(part + [anchor])
         }
-        return path
+        return paths.max { end(of: $0) < end(of: $1) } ?? own
     }
 
-    /// Deeper than any chain; anchors that vouch for each other in a circle must not keep it busy.
-    private static let maximumVouchers = 8
+    private static func end(of path: [CertificateExpiry]) -> Int64 { path.map(\.seconds).min() ?? .max }
 
     /// The anchor that has issued a certificate; the one that lasts longest, where an authority was renewed.
-    private static func voucher(
-        for der: [UInt8], _ anchors: [[UInt8]]
-    ) -> (der: [UInt8], summary: CertificateSummary)? {
+    private static func voucher(for der: [UInt8], _ anchors: [[UInt8]]) -> CertificateSummary? {
         guard let certificate = CertificateHandle(der: der) else { return nil }
-        return anchors.compactMap { anchor -> (der: [UInt8], summary: CertificateSummary)? in
+        return anchors.compactMap { anchor -> CertificateSummary? in
             guard let issuer = CertificateHandle(der: anchor), certificate.isIssued(by: issuer) else { return nil }
-            return (anchor, issuer.summary)
-        }.max { $0.summary.notAfter < $1.summary.notAfter }
+            return issuer.summary
+        }.max { $0.notAfter < $1.notAfter }
     }
 
     private static func last(_ anchors: [[UInt8]], _ what: String) -> CertificateExpiry? {
