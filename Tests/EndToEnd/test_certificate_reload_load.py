@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kit.load import Load, client_shim
+from kit.load import Background, Load, client_shim
 from kit.pki import Authority, Pair
 from kit.process import Process, wait_until
 from kit.proxy import Proxy, free_port
@@ -95,61 +94,37 @@ class Sight:
         return max(0.0, self.began - swaps[self.number + 1]) if self.number + 1 < len(swaps) else 0.0
 
 
-class Prober:
-    """Looks again and again which leaf is shown, in a thread, until it is stopped."""
+class Prober(Background):
+    """Looks again and again which leaf is shown."""
 
     def __init__(self, look: Callable[[], int]):
+        super().__init__(pause=0.03)
         self.look = look
         self.sights: list[Sight] = []
-        self.faults: list[str] = []
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.work)
         self.thread.start()
 
     def work(self) -> None:
-        while not self.stopping.wait(0.03):
+        while self.goes_on():
             began = time.monotonic()
-            try:
-                self.sights.append(Sight(began, self.look()))
-            except Exception as error:
-                self.faults.append(repr(error))
-                return
+            self.sights.append(Sight(began, self.look()))
 
     def has_seen(self, number: int) -> bool:
         return bool(self.faults) or any(sight.number >= number for sight in self.sights[-3:])
 
-    def stop(self) -> None:
-        self.stopping.set()
-        self.thread.join()
 
-
-class ForwardLoad:
+class ForwardLoad(Background):
     """HTTP/1.1 requests through the forward proxy, so that its pools change certificates under load."""
 
     def __init__(self, fleet: Fleet, rate: int):
-        self.fleet, self.pause = fleet, 1 / rate
-        self.succeeded = 0
-        self.faults: list[str] = []
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.work)
+        super().__init__(pause=1 / rate)
+        self.fleet = fleet
         self.thread.start()
 
     def work(self) -> None:
         authority = f"localhost:{self.fleet.far.port}"
-        try:
-            with connect_plain(("127.0.0.1", self.fleet.forward_port)) as connection:
-                while not self.stopping.wait(self.pause):
-                    answer = connection.request(f"http://{authority}/", host=authority)
-                    if answer.status == 200:
-                        self.succeeded += 1
-                    else:
-                        self.faults.append(f"{answer.status} {answer.body!r}")
-        except Exception as error:
-            self.faults.append(repr(error))
-
-    def stop(self) -> None:
-        self.stopping.set()
-        self.thread.join()
+        with connect_plain(("127.0.0.1", self.fleet.forward_port)) as connection:
+            while self.goes_on():
+                self.count(connection.request(f"http://{authority}/", host=authority))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from .proxy import REPOSITORY, Proxy
+from .wire import Response
 
 SUMMARY = re.compile(
     r"^requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout",
@@ -72,34 +73,58 @@ class Load:
         self.thread.join()
 
 
-class Trickle:
-    """A few requests at a time in a thread, over a connection that stays and over new ones, until it is stopped."""
+class Background:
+    """Requests in a thread, again and again until it is stopped; counts those that succeed and keeps what goes wrong."""
 
-    def __init__(self, proxy: Proxy):
-        self.proxy = proxy
+    def __init__(self, pause: float):
+        """`pause` is seconds between two rounds."""
+        self.pause = pause
         self.succeeded = 0
         self.faults: list[str] = []
         self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.work)
+        self.thread = threading.Thread(target=self.run)
 
     def work(self) -> None:
+        """All of it, for as long as `goes_on`; what it raises is a fault, and the end."""
+        raise NotImplementedError
+
+    def run(self) -> None:
         try:
-            with self.proxy.connect() as standing:
-                while not self.stopping.wait(0.01):
-                    with self.proxy.connect() as fresh:
-                        for client in (standing, fresh):
-                            answer = client.request("/status/200")
-                            if answer.status == 200:
-                                self.succeeded += 1
-                            else:
-                                self.faults.append(f"{answer.status} {answer.body!r}")
+            self.work()
         except Exception as error:
             self.faults.append(repr(error))
 
-    def __enter__(self) -> Trickle:
+    def goes_on(self) -> bool:
+        return not self.stopping.wait(self.pause)
+
+    def count(self, answer: Response) -> None:
+        if answer.status == 200:
+            self.succeeded += 1
+        else:
+            self.faults.append(f"{answer.status} {answer.body!r}")
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+    def __enter__(self) -> Background:
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
+        self.stop()
+
+
+class Trickle(Background):
+    """A few requests at a time, over a connection that stays and over new ones."""
+
+    def __init__(self, proxy: Proxy):
+        super().__init__(pause=0.01)
+        self.proxy = proxy
+
+    def work(self) -> None:
+        with self.proxy.connect() as standing:
+            while self.goes_on():
+                with self.proxy.connect() as fresh:
+                    for client in (standing, fresh):
+                        self.count(client.request("/status/200"))
